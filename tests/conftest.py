@@ -1,0 +1,16 @@
+"""Settings that every test shares."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# A loaded machine makes single examples slow; what bounds a test is pytest's timeout.
+# Derandomized, so that a red run is red again; new ground is `make fuzz`'s work.
+settings.register_profile(
+    "stem_actor",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("stem_actor")
