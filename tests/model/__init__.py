@@ -1,0 +1,1 @@
+"""Explicit-state models of the ring protocol and of its wake-up, with their mutants."""

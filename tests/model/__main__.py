@@ -1,0 +1,48 @@
+"""Run the protocol model at any size: ``python -m tests.model --workers 3``."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from .memory import State
+from .protocol import Protocol
+from .setup import Mutant, Setup
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Explore one model; return 0 if it is clean, 1 with a trace if it is not."""
+    setup = _setup(arguments)
+    started = time.perf_counter()
+    report = Protocol(setup).explore()
+    seconds = time.perf_counter() - started
+    print(
+        f"states {report.states:,}  steps {report.steps:,}  "
+        f"finished {report.finished:,}  stuck {report.stuck:,}  {seconds:.1f} s"
+    )
+    if report.is_clean:
+        return 0
+    for label, state in report.trace:
+        print(f"{label:24} {_shape(state)}")
+    print(f"VIOLATION {report.violation}" if report.violation else "STUCK")
+    return 1
+
+
+def _setup(arguments: Sequence[str]) -> Setup:
+    defaults = Setup()
+    parser = argparse.ArgumentParser(prog="python -m tests.model")
+    for name in ("workers", "tasks", "crashes", "batch", "cells", "lanes", "doubles"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    parser.add_argument("--mutant", type=Mutant, choices=list(Mutant))
+    return Setup(**vars(parser.parse_args(arguments)))
+
+
+def _shape(state: State) -> str:
+    slots = " ".join(repr(tuple(slot)) for slot in state.slots)
+    workers = " ".join(repr(tuple(worker)) for worker in state.workers)
+    place = f"{state.counter.at.name} {tuple(map(int, state.counter[1:]))}"
+    return f"{state.tail}/{state.head} {place} | {slots} | {workers}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
