@@ -1,0 +1,1 @@
+"""What crosses a process boundary as bytes, and how typed objects become that."""

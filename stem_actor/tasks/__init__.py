@@ -1,0 +1,1 @@
+"""Tasks as the user writes them: handlers, definitions, calls, contexts."""
