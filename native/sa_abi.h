@@ -1,0 +1,256 @@
+/* The one ABI header: everything that lies in shared memory or crosses into
+ * Python. `ffi_build.py` cuts its cdef text from the part between the two
+ * "cdef" marks, so that part holds plain declarations only.
+ *
+ * Words that two processes share are 64- or 32-bit, aligned, and written by
+ * one side only, with one exception: the grant cell (see sa_cell.h).  Words of
+ * different writers are 128 bytes apart: adjacent-line prefetch makes 64 too
+ * small.
+ */
+#ifndef SA_ABI_H
+#define SA_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cdef begin */
+#define SA_LAYOUT 1
+#define SA_TASK_VERSION 1
+#define SA_QUEUES_MAX 256
+#define SA_WORKERS_MAX 1024
+#define SA_PRODUCERS_MAX 64
+#define SA_CELLS_MAX 1024
+#define SA_NAME_MAX 200
+#define SA_OPTIONS_MAX 512
+#define SA_RECORD_MAX 65536
+#define SA_TASK_HEAD 128
+#define SA_NONE 0xffffffff
+
+enum sa_status {
+    SA_OK = 0,
+    SA_EMPTY = 1,       /* nothing to take */
+    SA_FULL = 2,        /* no room now; try again after the other side moved */
+    SA_CORRUPT = 3,     /* a record, an index or a header is not what it says */
+    SA_TOO_LARGE = 4,   /* the record could never fit */
+    SA_STALE = 5,       /* the slot went on without the caller */
+    SA_INTERRUPTED = 6, /* a signal arrived: let Python run its handlers */
+    SA_TIMEOUT = 7,
+    SA_FOREIGN = 8,     /* the handle was made before a fork: not ours */
+    SA_INVALID = 9,     /* an argument is out of range */
+    SA_VERSION = 10     /* another layout version */
+};
+
+/* Slot states, in the top four bits of the slot word. */
+enum sa_state {
+    SA_FREE = 0,
+    SA_READY = 1,    /* waits in its queue */
+    SA_DELAYED = 2,  /* waits for its time */
+    SA_LEASED = 3,   /* offered to, or taken by, the owner */
+    SA_HELD = 4,     /* its start was lost; the supervisor owes a verdict */
+    SA_FINISHED = 5, /* terminal; the outcome is kept until it expires */
+    SA_PARKED = 6    /* no worker knows its name */
+};
+
+/* Kinds of outcome records, and of the outcome a FINISHED slot keeps. */
+enum sa_kind {
+    SA_SUCCEEDED = 1,
+    SA_FAILED = 2,
+    SA_CANCELLED = 3,
+    SA_RETRY = 4,    /* run again after `delay_ns` */
+    SA_PROGRESS = 5, /* telemetry: forwarded, never an ending */
+    SA_UNKNOWN = 6,  /* this worker does not know the name: park it */
+    SA_EXTEND = 7,       /* heartbeat or lease extension, by `delay_ns` */
+    SA_DUPLICATE = 8     /* reply only: a task with this id is known already */
+};
+
+/* Why a start was lost; kept in the slot until the verdict. */
+enum sa_fault {
+    SA_FAULT_NONE = 0,
+    SA_FAULT_CRASH = 1,      /* the worker died of itself */
+    SA_FAULT_COLLATERAL = 2, /* we ended the worker for another reason */
+    SA_FAULT_HARD = 3,
+    SA_FAULT_MEMORY = 4,
+    SA_FAULT_REVOKED = 5,
+    SA_FAULT_CORRUPT = 6     /* its outcome record could not be read */
+};
+
+/* sa_task.flags */
+enum sa_task_flag {
+    SA_TASK_ACKS_EARLY = 1,
+    SA_TASK_IGNORE_RESULT = 2,
+    SA_TASK_RECOVERY_RETRY = 4,
+    SA_TASK_SPOOLED = 8,    /* the body is a claim check for a spool file */
+    SA_TASK_SOFT_EVENT = 16,
+    SA_TASK_POLICY = 32,    /* the retry policy numbers are in force */
+    SA_TASK_BACKOFF = 64,
+    SA_TASK_JITTER = 128
+};
+
+/* Bits of sa_slot.marks: what S still owes, or has done, for an outcome. */
+enum sa_mark {
+    SA_MARK_DEAD = 1,      /* owes an entry in the dead-letter store */
+    SA_MARK_DELIVERED = 2, /* the outcome is in its owner's reply ring */
+    SA_MARK_SPOOL_OUT = 4, /* the outcome payload is a claim check */
+    SA_MARK_WALL = 8       /* due_ns is wall time, not monotonic */
+};
+
+enum sa_event_type {
+    SA_EVENT_DEAD_LETTER = 1, /* slot finished as failed: write it down */
+    SA_EVENT_FREED_SPOOL = 2, /* id: the task's spool files may go */
+    SA_EVENT_CORRUPT = 3,     /* peer: quarantined, a = 0 worker, 1 producer */
+    SA_EVENT_SOFT = 4,        /* slot ran into its soft limit on worker */
+    SA_EVENT_HARD = 5,
+    SA_EVENT_HELD = 6,        /* slot waits for a verdict */
+    SA_EVENT_PARKED = 7,
+    SA_EVENT_RETRIED = 8,
+    SA_EVENT_REVOKE = 9,      /* a running task was asked to stop */
+    SA_EVENT_WATCHED = 10     /* a slot somebody asked about has finished */
+};
+
+/* The task as published: this head, then queue name, task name, option TLVs,
+ * body.  S checks every length before it admits; the body stays opaque to S. */
+struct sa_task {
+    uint8_t version, flags, priority, kind;
+    uint16_t queue_len, name_len, option_len, reserved;
+    uint32_t body_len;
+    uint8_t id[16];
+    uint64_t type_hash;
+    uint64_t ticket;        /* the producer's own number for the reply */
+    int64_t created_ns;     /* wall */
+    int64_t not_before_ns;  /* wall, 0 = at once */
+    int64_t expires_ns;     /* wall, 0 = never: not started after */
+    int64_t deadline_ns;    /* wall, 0 = none: must have ended by */
+    uint64_t soft_ns, hard_ns; /* 0 = no limit */
+    uint32_t max_retries;
+    uint16_t max_crashes, option_flags;
+    uint64_t retry_base_ns, retry_max_ns;
+    uint32_t retry_flags, spare;
+};
+
+/* The numbers of a slot that change.  There are two copies; a bit of the slot
+ * word says which is in force, so one store commits all of them together. */
+struct sa_var {
+    uint32_t attempt;    /* 0-based, grows with each retry decision */
+    uint32_t starts;     /* how often the handler was really started */
+    uint16_t crashes, collaterals;
+    uint16_t fault;      /* enum sa_fault, while HELD */
+    uint16_t marks;      /* enum sa_mark */
+    int64_t due_ns;      /* READY since / DELAYED until; see SA_MARK_WALL */
+};
+
+/* word = state:4 | var:1 | unused:3 | owner:12 | starts:12 | gen:32.
+ * Written by S alone. */
+struct sa_slot {
+    uint64_t word;
+    uint8_t id[16];
+    uint32_t body_at, body_len, body_crc; /* arena offset; whole task record */
+    uint32_t out_at, out_len;             /* outcome, or the last error */
+    uint32_t out_kind;
+    uint64_t ticket;
+    uint64_t src_end;      /* ring position after the record, for the head rule */
+    uint32_t src_ring;
+    uint32_t queue;
+    int64_t finished_ns;   /* wall */
+    struct sa_var var[2];
+};
+
+/* Header of every record in a byte ring; 32 bytes, records are 32-aligned. */
+struct sa_record {
+    uint32_t len;   /* payload bytes behind the header */
+    uint32_t crc;   /* CRC-32C over the rest of the header and the payload */
+    uint16_t type;  /* 0 = padding up to the end of the ring, 1 = record */
+    uint16_t kind;
+    uint32_t slot, gen, starts;
+    int64_t delay_ns;
+};
+
+/* Payload head of a reply record; the outcome payload follows. */
+struct sa_reply {
+    uint64_t ticket;
+    uint32_t kind, attempt, starts, len;
+    uint64_t at;    /* offset of the payload in the drain buffer */
+    uint32_t marks, spare;
+};
+
+struct sa_super {
+    char magic[8];
+    uint32_t layout, slots;
+    uint64_t arena_at, arena_len, total_len;
+    uint8_t instance[16];
+    uint8_t boot_id[16];
+    uint32_t crc, workers;
+    /* changes after create; written by S */
+    uint64_t epoch;
+    uint32_t supervisor_pid, clean;
+    uint64_t supervisor_start;
+    uint32_t pressure, spare; /* 1: results above 1 KiB go to the spool */
+};
+
+struct sa_stats {
+    uint64_t admitted, finished, succeeded, failed, cancelled, retried;
+    uint64_t starts, crashes, collaterals, revoked_offers, stale, corrupt;
+    uint64_t replies, progress_dropped, expired, evicted, steps;
+    int64_t last_start_ns, last_step_ns; /* monotonic */
+    uint64_t live, ready, delayed, leased, parked, retained;
+};
+
+struct sa_queue_row {
+    uint32_t used, paused, name_len, ready;
+    uint64_t seen;
+    char name[232];
+};
+
+struct sa_worker_row {
+    uint32_t pid, state, incarnation, leased;
+    uint64_t pid_start, epoch;
+    uint64_t finished;
+    uint64_t spare[3];
+};
+
+/* A grant as the worker sees it. */
+struct sa_grant {
+    uint32_t slot, gen, starts, cell, attempt, task_len;
+    uint64_t type_hash;
+    const uint8_t *task; /* read-only arena, valid until the commit */
+    const uint8_t *body;
+    uint32_t body_len, flags;
+    uint64_t soft_ns, hard_ns;
+};
+
+struct sa_event {
+    uint32_t type, slot, gen, worker;
+    uint64_t a, b;
+    uint8_t id[16];
+};
+/* cdef end */
+
+#define SA_MAGIC "STEMRING"
+#define SA_LINE 128
+#define SA_PAGE 4096
+
+#define SA_WORD(state, var, owner, starts, gen)                               \
+    (((uint64_t)(state) << 60) | ((uint64_t)((var) & 1) << 59) |              \
+     ((uint64_t)((owner) & 0xfff) << 44) |                                    \
+     ((uint64_t)((starts) & 0xfff) << 32) | (uint32_t)(gen))
+#define SA_WORD_STATE(w) ((uint32_t)((w) >> 60))
+#define SA_WORD_VAR(w) ((uint32_t)((w) >> 59) & 1)
+#define SA_WORD_OWNER(w) ((uint32_t)((w) >> 44) & 0xfff)
+#define SA_WORD_STARTS(w) ((uint32_t)((w) >> 32) & 0xfff)
+#define SA_WORD_GEN(w) ((uint32_t)(w))
+
+_Static_assert(sizeof(struct sa_task) == SA_TASK_HEAD, "task head is 128 bytes");
+_Static_assert(sizeof(struct sa_var) == 24, "var is 24 bytes");
+_Static_assert(sizeof(struct sa_slot) == 128, "a slot is one writer's line");
+_Static_assert(sizeof(struct sa_record) == 32, "record header is 32 bytes");
+_Static_assert(sizeof(struct sa_queue_row) == 256, "queue row");
+_Static_assert(sizeof(struct sa_worker_row) == 64, "worker row");
+_Static_assert(sizeof(struct sa_super) <= SA_PAGE, "superblock fits its page");
+_Static_assert(sizeof(struct sa_stats) <= SA_PAGE, "stats fit their page");
+
+/* Byte positions inside core.seg. */
+#define SA_STATS_AT SA_PAGE
+#define SA_QUEUES_AT (2 * SA_PAGE)
+#define SA_WORKERS_AT (SA_QUEUES_AT + SA_QUEUES_MAX * sizeof(struct sa_queue_row))
+#define SA_SLOTS_AT (SA_WORKERS_AT + SA_WORKERS_MAX * sizeof(struct sa_worker_row))
+
+#endif

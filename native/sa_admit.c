@@ -1,0 +1,180 @@
+/* From a submit ring into a slot: steps A1–A4. */
+#include <string.h>
+
+#include "sa_bell.h"
+#include "sa_core.h"
+#include "sa_crash.h"
+#include "sa_crc.h"
+
+static int
+name_ok(const uint8_t *name, uint32_t len)
+{
+    if (len == 0 || len > SA_NAME_MAX)
+        return 0;
+    for (uint32_t i = 0; i < len; i++)
+        if (name[i] <= ' ' || name[i] == 0x7f)
+            return 0;
+    return 1;
+}
+
+int
+sa_task_check(const uint8_t *at, uint32_t len)
+{
+    if (len < SA_TASK_HEAD)
+        return SA_CORRUPT;
+    struct sa_task task;
+    memcpy(&task, at, sizeof task);
+    if (task.version != SA_TASK_VERSION)
+        return SA_VERSION;
+    if (task.priority >= SA_PRIORITIES || task.option_len > SA_OPTIONS_MAX ||
+        task.body_len > SA_RECORD_MAX)
+        return SA_CORRUPT;
+    if ((uint64_t)SA_TASK_HEAD + task.queue_len + task.name_len + task.option_len +
+            task.body_len != len)
+        return SA_CORRUPT;
+    if (!name_ok(at + SA_TASK_HEAD, task.queue_len) ||
+        !name_ok(at + SA_TASK_HEAD + task.queue_len, task.name_len))
+        return SA_CORRUPT;
+    if (task.created_ns < 0 || task.not_before_ns < 0 || task.expires_ns < 0 ||
+        task.deadline_ns < 0)
+        return SA_CORRUPT;
+    return SA_OK;
+}
+
+/* The row of a queue name, added if new; SA_NONE when all rows are used. */
+static uint32_t
+queue_row(struct sa_core *core, const uint8_t *name, uint32_t len)
+{
+    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
+        struct sa_queue_row *row = &core->arena.queues[q];
+        if (!row->used) {
+            memcpy(row->name, name, len);
+            row->name_len = len;
+            sa_store32(&row->used, 1); /* last: a crash leaves the row unused */
+            return q;
+        }
+        if (row->name_len == len && memcmp(row->name, name, len) == 0)
+            return q;
+    }
+    return SA_NONE;
+}
+
+static void
+fill(struct sa_core *core, struct sa_slot *slot, const struct sa_task *task,
+     uint32_t at, uint32_t len, const struct sa_view *view, uint32_t src)
+{
+    memcpy(slot->id, task->id, 16);
+    slot->body_at = at;
+    slot->body_crc = sa_crc32c(0, task, len);
+    slot->out_len = 0;
+    slot->out_kind = 0;
+    slot->ticket = task->ticket;
+    slot->src_end = view->end;
+    slot->src_ring = src;
+    slot->finished_ns = 0;
+    slot->body_len = len;
+    struct sa_var var = {.due_ns = core->now};
+    uint32_t state = SA_READY;
+    if (task->not_before_ns > core->wall) {
+        state = SA_DELAYED;
+        var.due_ns = task->not_before_ns;
+        var.marks = SA_MARK_WALL;
+    }
+    SA_CP("admit.filled");
+    sa_slot_commit(slot, state, 0, &var); /* A3: admitted */
+}
+
+/* A task with this id is here already: tell its sender, admit nothing. */
+static int
+duplicate(struct sa_peer *peer, const struct sa_task *task)
+{
+    if (!peer || peer->leaving)
+        return SA_OK;
+    uint8_t *payload;
+    if (sa_spsc_reserve(&peer->reply, sizeof(struct sa_reply), &payload) != SA_OK)
+        return SA_FULL;
+    struct sa_reply reply = {.ticket = task->ticket, .kind = SA_DUPLICATE};
+    memcpy(payload, &reply, sizeof reply);
+    struct sa_record head = {.len = sizeof reply, .kind = SA_DUPLICATE};
+    sa_spsc_seal(&peer->reply, &head);
+    sa_spsc_publish(&peer->reply);
+    sa_sleep_wake(&peer->words->sleep, peer->wake_fd);
+    return SA_OK;
+}
+
+static int
+admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
+      struct sa_peer *peer)
+{
+    uint32_t len = view->head.len, reserve = peer ? core->options.child_reserve : 0;
+    if (len < SA_TASK_HEAD || len > SA_RECORD_MAX)
+        return SA_CORRUPT;
+    while (core->free.count <= reserve)
+        if (!sa_core_evict(core))
+            return SA_FULL;
+    uint32_t at = sa_core_room_to_live(core, len);
+    if (at == SA_NONE)
+        return SA_FULL;
+    uint8_t *bytes = sa_arena_at(&core->arena, at, len);
+    memcpy(bytes, view->payload, len); /* A2: from here on only our copy counts */
+    const struct sa_task *task = (const struct sa_task *)bytes;
+    int rc = sa_task_check(bytes, len);
+    uint32_t queue = SA_NONE;
+    if (rc == SA_OK)
+        queue = queue_row(core, bytes + SA_TASK_HEAD, task->queue_len);
+    if (rc == SA_OK && queue == SA_NONE)
+        rc = SA_FULL;
+    if (rc == SA_OK && sa_index_find(&core->index, task->id) != SA_NONE) {
+        rc = duplicate(peer, task);
+        sa_extent_give(&core->extents, at, len);
+        return rc;
+    }
+    if (rc != SA_OK) {
+        sa_extent_give(&core->extents, at, len);
+        return rc;
+    }
+    uint32_t number = core->free.first;
+    sa_list_remove(&core->links, &core->free, number);
+    core->arena.slots[number].queue = queue;
+    fill(core, &core->arena.slots[number], task, at, len, view, src);
+    sa_index_add(&core->index, number);
+    if (peer)
+        peer->outstanding++;
+    sa_core_enqueue(core, number, 0);
+    core->arena.stats->admitted++;
+    return SA_OK;
+}
+
+static int
+capped(const struct sa_core *core, const struct sa_peer *peer)
+{
+    return peer && !peer->leaving && core->peers_used > 1 &&
+           peer->outstanding >= sa_core_slots(core) / 2;
+}
+
+int
+sa_admit_ring(struct sa_core *core, struct sa_spsc *ring, uint32_t src,
+              struct sa_peer *peer, uint32_t budget)
+{
+    struct sa_view view;
+    uint32_t done = 0;
+    int rc = SA_OK;
+    while (done < budget && !capped(core, peer) && sa_core_event_room(core)) {
+        rc = sa_spsc_peek(ring, &view);
+        if (rc != SA_OK)
+            break;
+        rc = admit(core, &view, src, peer);
+        if (rc != SA_OK)
+            break;
+        sa_spsc_next(ring, &view);
+        done++;
+    }
+    ring->stalled = rc == SA_FULL || capped(core, peer);
+    if (done) {
+        sa_spsc_release(ring); /* A4: one store for the whole batch */
+        if (peer)
+            sa_sleep_wake(&peer->words->space, -1);
+        core->moved += done;
+    }
+    return rc == SA_VERSION ? SA_CORRUPT : rc;
+}

@@ -1,0 +1,54 @@
+/* The core segment: superblock, statistics, queue and worker rows, slots,
+ * payload arena.  S writes all of it; workers map it read-only; `top` reads it. */
+#ifndef SA_ARENA_H
+#define SA_ARENA_H
+
+#include "sa_abi.h"
+#include "sa_order.h"
+
+struct sa_arena {
+    struct sa_super *super;
+    struct sa_stats *stats;
+    struct sa_queue_row *queues;
+    struct sa_worker_row *workers;
+    struct sa_slot *slots;
+    uint8_t *bytes;
+    uint64_t len;
+};
+
+/* cdef begin */
+/* Size of a core segment for `slots` (64 … 2^24) and `arena_len` bytes of
+ * payload (a multiple of 64 KiB, at most 16 GiB); 0 when out of range. */
+uint64_t sa_arena_size(uint32_t slots, uint64_t arena_len);
+int sa_arena_init(void *at, uint64_t len, uint32_t slots, uint64_t arena_len,
+                  const uint8_t *instance, const uint8_t *boot_id);
+/* cdef end */
+/* Check the superblock before anything behind it is believed. */
+int sa_arena_attach(struct sa_arena *arena, void *at, uint64_t len);
+
+/* The bytes [at*64, at*64+len) of the payload arena; NULL if out of range.
+ * Offsets in slots count 64-byte units, so 32 bits reach 256 GiB. */
+static inline uint8_t *
+sa_arena_at(const struct sa_arena *arena, uint32_t at, uint32_t len)
+{
+    uint64_t begin = (uint64_t)at * 64;
+    if (begin >= arena->len || len > arena->len - begin)
+        return NULL;
+    return arena->bytes + begin;
+}
+
+/* The copy of the numbers that the slot word selects. */
+static inline struct sa_var *
+sa_slot_var(const struct sa_slot *slot)
+{
+    uint64_t word = sa_load_acquire(&slot->word);
+    return (struct sa_var *)(uintptr_t)&slot->var[SA_WORD_VAR(word)];
+}
+
+static inline uint32_t
+sa_slot_state(const struct sa_slot *slot)
+{
+    return SA_WORD_STATE(sa_load_acquire(&slot->word));
+}
+
+#endif

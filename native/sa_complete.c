@@ -1,0 +1,194 @@
+/* From a worker's outbox into the slots: steps C1–C5. */
+#include <string.h>
+
+#include "sa_bell.h"
+#include "sa_core.h"
+#include "sa_crash.h"
+
+void
+sa_actor_release(struct sa_actor *actor, uint32_t cell)
+{
+    struct sa_lease *lease = &actor->leases[cell];
+    if (lease->slot == SA_NONE)
+        return;
+    actor->limited -= lease->limited;
+    lease->slot = SA_NONE;
+    actor->free_cells[actor->nfree++] = cell;
+    actor->leased--;
+    sa_store_release(&actor->cells[cell], 0); /* C4: the credit comes back */
+    SA_CP("cell.emptied");
+}
+
+/* Only an outcome of the start that the slot is leased for counts (C2). */
+static int
+fits(const struct sa_core *core, uint32_t worker, const struct sa_record *head)
+{
+    if (head->slot >= sa_core_slots(core))
+        return 0;
+    const struct sa_slot *slot = &core->arena.slots[head->slot];
+    uint64_t word = sa_load_relaxed(&slot->word);
+    return SA_WORD_STATE(word) == SA_LEASED && SA_WORD_OWNER(word) == worker &&
+           SA_WORD_GEN(word) == head->gen &&
+           sa_slot_var(slot)->starts + 1 == head->starts;
+}
+
+static uint32_t
+cell_of(const struct sa_core *core, const struct sa_actor *actor, uint32_t slot)
+{
+    uint32_t cell = core->cell_of_slot[slot];
+    return cell < actor->ncells && actor->leases[cell].slot == slot ? cell : SA_NONE;
+}
+
+static void
+learn(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
+{
+    int64_t began = (int64_t)sa_load_relaxed((uint64_t *)&actor->started[cell]);
+    if (began < actor->last_done_ns)
+        began = actor->last_done_ns;
+    int64_t took = core->now - began;
+    actor->last_done_ns = core->now;
+    if (took < 0)
+        took = 0;
+    /* Moving average over about eight tasks; rises at once, falls slowly, so
+     * that one long task cuts the credits before more pile up behind it. */
+    if (took > actor->service_ns)
+        actor->service_ns = (actor->service_ns + took) / 2;
+    else
+        actor->service_ns += (took - actor->service_ns) / 8;
+}
+
+static int
+retry(struct sa_core *core, const struct sa_view *view, struct sa_var *var)
+{
+    uint32_t number = view->head.slot;
+    struct sa_slot *slot = &core->arena.slots[number];
+    sa_core_keep_error(core, number, view->payload, view->head.len);
+    uint32_t state = view->head.delay_ns > 0 ? SA_DELAYED : SA_READY;
+    var->attempt++;
+    var->marks &= (uint16_t)~SA_MARK_WALL;
+    var->due_ns = core->now;
+    if (view->head.delay_ns > 0)
+        var->due_ns = sa_core_plus(core->now, view->head.delay_ns);
+    sa_slot_commit(slot, state, 0, var);
+    sa_core_enqueue(core, number, 0);
+    core->arena.stats->retried++;
+    sa_core_event(core, SA_EVENT_RETRIED, number, 0, var->attempt,
+                  (uint64_t)view->head.delay_ns);
+    return SA_OK;
+}
+
+/* An ending: slot first (C3), then the cell. */
+static int
+ending(struct sa_core *core, const struct sa_view *view)
+{
+    uint32_t number = view->head.slot, kind = view->head.kind;
+    struct sa_slot *slot = &core->arena.slots[number];
+    struct sa_var var = *sa_slot_var(slot);
+    if (kind == SA_UNKNOWN) {
+        /* Not a start: the handler does not exist here. */
+        sa_slot_move(slot, SA_PARKED, 0);
+        sa_core_enqueue(core, number, 0);
+        sa_core_event(core, SA_EVENT_PARKED, number, 0, 0, 0);
+        return SA_OK;
+    }
+    var.starts++;
+    core->arena.stats->starts++;
+    if (kind == SA_RETRY)
+        return retry(core, view, &var);
+    if (kind == SA_FAILED)
+        var.marks |= SA_MARK_DEAD;
+    return sa_core_finish(core, number, &var, kind, view->payload, view->head.len);
+}
+
+static void
+telemetry(struct sa_core *core, struct sa_actor *actor, const struct sa_view *view)
+{
+    uint32_t number = view->head.slot;
+    struct sa_slot *slot = &core->arena.slots[number];
+    if (view->head.kind == SA_EXTEND) {
+        uint32_t cell = cell_of(core, actor, number);
+        if (cell != SA_NONE && view->head.delay_ns > 0)
+            actor->leases[cell].extended_ns = sa_core_plus(
+                actor->leases[cell].extended_ns, view->head.delay_ns);
+        return;
+    }
+    struct sa_peer *peer = sa_core_owner(core, slot);
+    uint32_t len = view->head.len;
+    uint8_t *payload;
+    /* Lossy on purpose: progress never waits and never blocks an ending. */
+    if (!peer || !peer->connected || len > 4096 ||
+        sa_spsc_reserve(&peer->reply, (uint32_t)sizeof(struct sa_reply) + len,
+                        &payload) != SA_OK) {
+        core->arena.stats->progress_dropped++;
+        return;
+    }
+    struct sa_reply reply = {.ticket = slot->ticket, .kind = SA_PROGRESS, .len = len,
+                             .attempt = sa_slot_var(slot)->attempt};
+    memcpy(payload, &reply, sizeof reply);
+    memcpy(payload + sizeof reply, view->payload, len);
+    struct sa_record head = {.len = (uint32_t)sizeof reply + len, .kind = SA_PROGRESS};
+    sa_spsc_seal(&peer->reply, &head);
+    sa_spsc_publish(&peer->reply);
+    sa_sleep_wake(&peer->words->sleep, peer->wake_fd);
+}
+
+static int
+complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    uint32_t kind = view->head.kind;
+    if (kind < SA_SUCCEEDED || kind > SA_EXTEND)
+        return SA_CORRUPT;
+    if (!fits(core, worker, &view->head)) {
+        core->arena.stats->stale++;
+        return SA_OK;
+    }
+    if (kind == SA_PROGRESS || kind == SA_EXTEND) {
+        telemetry(core, actor, view);
+        return SA_OK;
+    }
+    uint32_t cell = cell_of(core, actor, view->head.slot);
+    int rc = ending(core, view);
+    if (rc != SA_OK)
+        return rc;
+    if (cell != SA_NONE) {
+        learn(core, actor, cell);
+        sa_actor_release(actor, cell);
+    }
+    core->arena.workers[worker].finished++;
+    return SA_OK;
+}
+
+int
+sa_complete_actor(struct sa_core *core, uint32_t worker, uint32_t budget)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    struct sa_view view;
+    uint32_t done = 0;
+    int rc = SA_OK;
+    if (actor->quarantined & SA_BAD_OUTBOX)
+        return SA_CORRUPT;
+    while (done < budget && (budget == SA_NONE || sa_core_event_room(core))) {
+        rc = sa_spsc_peek(&actor->outbox, &view);
+        if (rc != SA_OK)
+            break;
+        rc = complete(core, worker, &view);
+        if (rc != SA_OK)
+            break;
+        sa_spsc_next(&actor->outbox, &view);
+        done++;
+    }
+    actor->outbox.stalled = rc == SA_FULL;
+    if (done) {
+        sa_spsc_release(&actor->outbox); /* C5: one store for the batch */
+        core->moved += done;
+    }
+    if (rc == SA_CORRUPT) {
+        /* Nothing behind a bad record can be trusted: the worker is ended, and
+         * what it held is classified from slots and cells. */
+        actor->quarantined |= SA_BAD_OUTBOX;
+        core->arena.stats->corrupt++;
+        sa_core_event(core, SA_EVENT_CORRUPT, SA_NONE, worker, 0, 0);
+    }
+    return rc;
+}

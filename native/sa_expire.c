@@ -1,0 +1,153 @@
+/* What time does to tasks: delays end, tasks and results expire, limits pass. */
+#include "sa_cell.h"
+#include "sa_core.h"
+
+static const uint8_t nothing[1] = {0};
+
+static int
+expired(const struct sa_core *core, const struct sa_task *task)
+{
+    return task->expires_ns && task->expires_ns <= core->wall;
+}
+
+int
+sa_expire_one(struct sa_core *core, uint32_t number)
+{
+    const struct sa_slot *slot = &core->arena.slots[number];
+    if (!expired(core, sa_core_task(core, slot)))
+        return 0;
+    struct sa_var var = *sa_slot_var(slot);
+    sa_core_unqueue(core, number);
+    core->arena.stats->expired++;
+    core->moved++;
+    sa_core_finish(core, number, &var, SA_CANCELLED, nothing, 0);
+    return 1;
+}
+
+static void
+due(struct sa_core *core, uint32_t number)
+{
+    if (sa_expire_one(core, number))
+        return;
+    struct sa_slot *slot = &core->arena.slots[number];
+    struct sa_var var = *sa_slot_var(slot);
+    int64_t clock = var.marks & SA_MARK_WALL ? core->wall : core->now;
+    if (sa_slot_state(slot) != SA_DELAYED || var.due_ns > clock) {
+        sa_core_timer(core, number); /* the wall clock moved: not yet */
+        return;
+    }
+    sa_core_unqueue(core, number);
+    var.marks &= (uint16_t)~SA_MARK_WALL;
+    var.due_ns = core->now;
+    sa_slot_commit(slot, SA_READY, 0, &var);
+    sa_core_enqueue(core, number, 0);
+}
+
+static void
+expire_results(struct sa_core *core, struct sa_list *list)
+{
+    uint32_t next = list->first;
+    for (int i = 0; i < SA_BATCH && next != SA_NONE; i++) {
+        uint32_t number = next;
+        next = core->links.next[number];
+        const struct sa_slot *slot = &core->arena.slots[number];
+        int64_t end = sa_core_plus(slot->finished_ns, core->options.result_ttl_ns);
+        int64_t left = sa_core_plus(end, -core->wall);
+        if (left > 0) {
+            sa_core_wake_at(core, sa_core_plus(core->now, left));
+            return;
+        }
+        if (!sa_core_event_room(core))
+            return;
+        if (sa_slot_var(slot)->marks & SA_MARK_DEAD)
+            continue; /* its dead letter is not written yet */
+        sa_list_remove(&core->links, list, number);
+        sa_core_free_slot(core, number);
+    }
+}
+
+void
+sa_expire(struct sa_core *core, uint32_t budget)
+{
+    struct sa_heap *timers = &core->timers;
+    for (uint32_t i = 0; i < budget && timers->count; i++) {
+        if (timers->keys[0] > core->now || !sa_core_event_room(core))
+            break;
+        due(core, timers->slots[0]);
+        core->moved++;
+    }
+    if (timers->count)
+        sa_core_wake_at(core, timers->keys[0]);
+    expire_results(core, &core->delivered);
+    expire_results(core, &core->orphaned);
+}
+
+/* `began` + a limit (0 = none) + what the worker asked to add. */
+static int64_t
+limit_end(int64_t began, uint64_t limit_ns, const struct sa_lease *lease)
+{
+    if (!limit_ns)
+        return INT64_MAX;
+    int64_t limit = limit_ns > INT64_MAX ? INT64_MAX : (int64_t)limit_ns;
+    return sa_core_plus(sa_core_plus(began, limit), lease->extended_ns);
+}
+
+static int64_t
+hard_end(const struct sa_core *core, const struct sa_task *task,
+         const struct sa_lease *lease, int64_t began)
+{
+    int64_t end = limit_end(began, task->hard_ns, lease);
+    if (!task->deadline_ns)
+        return end;
+    int64_t deadline = sa_core_plus(task->deadline_ns, -core->offset);
+    return deadline < end ? deadline : end;
+}
+
+/* One limit: an event once it has passed, else a look at the right time.  A task
+ * that nobody has taken yet cannot run into its limit. */
+static void
+watch_end(struct sa_core *core, uint32_t worker, uint32_t cell, int taken,
+          int64_t end, uint32_t type, uint8_t *sent)
+{
+    if (*sent)
+        return;
+    if (end > core->now)
+        sa_core_wake_at(core, end);
+    else if (taken &&
+             sa_core_event(core, type, core->actors[worker].leases[cell].slot, worker,
+                           cell, (uint64_t)(core->now - end)) == SA_OK)
+        *sent = 1;
+}
+
+static void
+watch(struct sa_core *core, uint32_t worker, uint32_t cell)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    struct sa_lease *lease = &actor->leases[cell];
+    const struct sa_task *task = sa_core_task(core, &core->arena.slots[lease->slot]);
+    int taken = sa_cell_state(sa_load_acquire(&actor->cells[cell])) == SA_CELL_TAKEN;
+    int64_t began = core->now; /* not taken: it may begin at any moment from now on */
+    if (taken) {
+        /* The worker's word, which a wild write may have changed: a start lies
+         * between the offer and now. */
+        began = (int64_t)sa_load_relaxed((uint64_t *)&actor->started[cell]);
+        began = began < lease->offered_ns ? lease->offered_ns : began;
+        began = began > core->now ? core->now : began;
+    }
+    watch_end(core, worker, cell, taken, limit_end(began, task->soft_ns, lease),
+              SA_EVENT_SOFT, &lease->soft_sent);
+    watch_end(core, worker, cell, taken, hard_end(core, task, lease, began),
+              SA_EVENT_HARD, &lease->hard_sent);
+}
+
+void
+sa_limits(struct sa_core *core, uint32_t worker)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    uint32_t left = actor->limited;
+    for (uint32_t c = 0; c < actor->ncells && left; c++)
+        if (actor->leases[c].slot != SA_NONE && actor->leases[c].limited) {
+            left--;
+            watch(core, worker, c);
+        }
+}

@@ -1,0 +1,182 @@
+/* Offers to workers, and taking them back: steps D1–D5, V1–V2. */
+#include "sa_bell.h"
+#include "sa_cell.h"
+#include "sa_core.h"
+#include "sa_crash.h"
+
+enum { CHUNK = 16 };
+
+/* How many offers a worker may hold.  An empty mailbox costs a wake-up, so
+ * short tasks are offered ahead; the more a worker holds, the longer the last
+ * one waits, so the product is kept near `dwell_ns`. */
+static uint32_t
+credits(const struct sa_core *core, const struct sa_actor *actor)
+{
+    if (actor->spare || actor->state != SA_ACTOR_LIVE || actor->quarantined)
+        return 0;
+    uint32_t most = core->options.credits_max, want = most;
+    if (actor->service_ns > 0)
+        want = (uint32_t)(core->options.dwell_ns / actor->service_ns) + 1;
+    /* A task that has run for longer than a dwell: nothing more behind it. */
+    want = want < 1 ? 1 : want > most ? most : want;
+    uint32_t least = actor->concurrency;
+    want = want < least ? least : want;
+    return want > actor->ncells ? actor->ncells : want;
+}
+
+static void
+hint(struct sa_actor *actor, uint32_t cell)
+{
+    uint64_t tail = sa_load_relaxed(&actor->words->order_tail.word);
+    uint64_t head = sa_load_acquire(&actor->words->order_head.word);
+    /* Never into a full order ring: an overwritten hint hung the prototype.
+     * The worker finds the cell by its scan then. */
+    if (tail - head >= 2 * (uint64_t)actor->ncells)
+        return;
+    sa_store32(&actor->order[tail & (2 * (uint64_t)actor->ncells - 1)], cell);
+    sa_store_release(&actor->words->order_tail.word, tail + 1); /* D4 */
+    SA_CP("offer.hinted");
+}
+
+static void
+offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    struct sa_slot *slot = &core->arena.slots[number];
+    const struct sa_task *task = sa_core_task(core, slot);
+    const struct sa_var *var = sa_slot_var(slot);
+    uint32_t cell = actor->free_cells[--actor->nfree];
+    sa_core_unqueue(core, number);
+    struct sa_lease *lease = &actor->leases[cell];
+    *lease = (struct sa_lease){.slot = number, .offered_ns = core->now};
+    lease->limited = task->soft_ns || task->hard_ns || task->deadline_ns;
+    actor->limited += lease->limited;
+    actor->leased++;
+    core->cell_of_slot[number] = (uint16_t)cell;
+    sa_slot_move(slot, SA_LEASED, worker); /* D2 */
+    /* D3: from here the worker may take it. */
+    sa_store_release(&actor->cells[cell],
+                     sa_cell_word(SA_CELL_OFFERED, var->starts + 1,
+                                  SA_WORD_GEN(slot->word), number));
+    SA_CP("offer.celled");
+    hint(actor, cell);
+    actor->kick = 1;
+}
+
+void
+sa_offer(struct sa_core *core, uint32_t budget)
+{
+    uint32_t n = core->options.workers_max, given = 0, idle_rounds = 0;
+    /* Round robin in chunks: an even spread for few tasks, one wake for many. */
+    while (core->ready.open_count && given < 4 * budget && idle_rounds < n) {
+        uint32_t w = core->actor_turn++ % n;
+        struct sa_actor *actor = &core->actors[w];
+        uint32_t limit = credits(core, actor);
+        uint32_t chunk = core->ready.open_count / n + 1;
+        if (chunk > CHUNK)
+            chunk = CHUNK;
+        uint32_t gave = 0;
+        while (gave < chunk && actor->nfree && actor->leased < limit) {
+            uint32_t number = sa_ready_pick(&core->ready, core->arena.slots);
+            if (number == SA_NONE || !sa_core_event_room(core))
+                break;
+            if (sa_expire_one(core, number))
+                continue; /* its timer was behind the step's budget */
+            offer_one(core, w, number);
+            gave++;
+        }
+        given += gave;
+        idle_rounds = gave ? 0 : idle_rounds + 1;
+    }
+    for (uint32_t w = 0; w < n; w++)
+        if (core->actors[w].kick) {
+            core->actors[w].kick = 0;
+            sa_sleep_wake(&core->actors[w].words->sleep, core->actors[w].wake_fd);
+        }
+    core->moved += given;
+    if (given)
+        core->arena.stats->last_start_ns = core->now;
+}
+
+int
+sa_actor_revoke(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
+{
+    struct sa_lease *lease = &actor->leases[cell];
+    uint64_t word = sa_load_acquire(&actor->cells[cell]);
+    if (lease->slot == SA_NONE || sa_cell_state(word) != SA_CELL_OFFERED)
+        return 0;
+    if (!sa_cas(&actor->cells[cell], word, 0)) /* V1 */
+        return 0;
+    SA_CP("revoke.cell");
+    uint32_t number = lease->slot;
+    sa_slot_move(&core->arena.slots[number], SA_READY, 0); /* V2: no start used */
+    actor->limited -= lease->limited;
+    lease->slot = SA_NONE;
+    actor->free_cells[actor->nfree++] = cell;
+    actor->leased--;
+    sa_core_enqueue(core, number, 1);
+    core->arena.stats->revoked_offers++;
+    return 1;
+}
+
+static int
+hungry(const struct sa_core *core, uint32_t *worker)
+{
+    for (uint32_t w = 0; w < core->options.workers_max; w++) {
+        const struct sa_actor *actor = &core->actors[w];
+        if (actor->state == SA_ACTOR_LIVE && !actor->spare && !actor->quarantined &&
+            actor->leased < actor->concurrency && actor->nfree) {
+            *worker = w;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The oldest offer of `actor` that nobody has begun, if it is stale. */
+static uint32_t
+stale_offer(struct sa_core *core, const struct sa_actor *actor)
+{
+    uint32_t best = SA_NONE;
+    int64_t since = INT64_MAX;
+    for (uint32_t c = 0; c < actor->ncells; c++) {
+        const struct sa_lease *lease = &actor->leases[c];
+        if (lease->slot == SA_NONE || lease->offered_ns >= since ||
+            sa_cell_state(sa_load_acquire(&actor->cells[c])) != SA_CELL_OFFERED)
+            continue;
+        since = lease->offered_ns;
+        best = c;
+    }
+    if (best == SA_NONE)
+        return best;
+    int64_t due = since + core->options.dwell_ns;
+    if (due > core->now) {
+        sa_core_wake_at(core, due);
+        return SA_NONE;
+    }
+    return best;
+}
+
+/* Work stealing: while somebody could start at once, no offer waits behind a
+ * long task for more than a dwell. */
+void
+sa_steal(struct sa_core *core)
+{
+    uint32_t idle;
+    if (core->ready.open_count || !hungry(core, &idle))
+        return;
+    for (uint32_t w = 0; w < core->options.workers_max; w++) {
+        struct sa_actor *actor = &core->actors[w];
+        if (w == idle || actor->state == SA_ACTOR_ABSENT ||
+            actor->leased <= actor->concurrency)
+            continue;
+        uint32_t cell = stale_offer(core, actor);
+        if (cell == SA_NONE || !sa_actor_revoke(core, actor, cell))
+            continue;
+        actor->service_ns = core->now - actor->last_done_ns; /* credits shrink */
+        sa_offer(core, 1);
+        core->moved++;
+        if (!hungry(core, &idle))
+            return;
+    }
+}

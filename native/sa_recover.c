@@ -1,0 +1,361 @@
+/* After a death: a worker's leases, or the whole core from its slots.
+ *
+ * Everything here may be cut short at any store and run again: each rule reads
+ * the shared words, decides, and commits by one store.  Order matters where a
+ * start is used up: slot word first, then the cell (the reverse order loses the
+ * count; tests/model has the mutant). */
+#include <string.h>
+
+#include "sa_cell.h"
+#include "sa_core_api.h"
+#include "sa_crash.h"
+
+static void
+lost_start(struct sa_core *core, uint32_t number, uint32_t fault)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    struct sa_var var = *sa_slot_var(slot);
+    var.starts++;
+    var.fault = (uint16_t)fault;
+    var.due_ns = core->now;
+    core->arena.stats->starts++;
+    if (fault == SA_FAULT_CRASH || fault == SA_FAULT_CORRUPT) {
+        var.crashes++;
+        core->arena.stats->crashes++;
+    } else if (fault == SA_FAULT_COLLATERAL) {
+        var.collaterals++;
+        core->arena.stats->collaterals++;
+    }
+    sa_slot_commit(slot, SA_HELD, 0, &var);
+    sa_core_enqueue(core, number, 0);
+    sa_core_event(core, SA_EVENT_HELD, number, 0, fault, 0);
+}
+
+static int
+taken_for(const struct sa_actor *actor, uint32_t cell, uint32_t number,
+          const struct sa_slot *slot)
+{
+    uint64_t word = sa_load_acquire(&actor->cells[cell]);
+    return word == sa_cell_word(SA_CELL_TAKEN, sa_slot_var(slot)->starts + 1,
+                                SA_WORD_GEN(slot->word), number);
+}
+
+/* Outbox and hints of a fenced worker: empty, under S's hand. */
+static void
+reset_ring(struct sa_actor *actor)
+{
+    struct sa_ring_words *words = actor->words;
+    /* Bad record or index: what lies behind it is unreadable. */
+    if (actor->quarantined & SA_BAD_OUTBOX) {
+        sa_store_release(&words->report_tail.word, actor->outbox.local);
+        actor->outbox.other = actor->outbox.local;
+    }
+    if (actor->quarantined & SA_BAD_SUBMIT) {
+        sa_store_release(&words->submit_tail.word, actor->submit.local);
+        actor->submit.other = actor->submit.local;
+    }
+    sa_store_release(&words->report_head.word, actor->outbox.local);
+    sa_store_release(&words->order_tail.word, sa_load_relaxed(&words->order_head.word));
+    sa_store_release(&words->control.stop, 0);
+    sa_store32(&words->sleep.flags, 0);
+}
+
+static void
+free_cells(struct sa_actor *actor)
+{
+    actor->nfree = actor->leased = actor->limited = 0;
+    for (uint32_t c = actor->ncells; c > 0; c--) {
+        sa_store_release(&actor->cells[c - 1], 0);
+        actor->leases[c - 1] = (struct sa_lease){.slot = SA_NONE};
+        actor->free_cells[actor->nfree++] = c - 1;
+        SA_CP("recover.cell");
+    }
+}
+
+/* Starts that ended with the worker: each waits for a verdict. */
+static void
+lose_started(struct sa_core *core, struct sa_actor *actor)
+{
+    for (uint32_t c = 0; c < actor->ncells; c++) {
+        uint32_t number = actor->leases[c].slot;
+        if (number == SA_NONE ||
+            !taken_for(actor, c, number, &core->arena.slots[number]))
+            continue;
+        uint32_t why = actor->own_slot == SA_NONE || actor->own_slot == number
+                           ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
+        if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
+            why = SA_FAULT_CORRUPT;
+        lost_start(core, number, why);
+        actor->leases[c].slot = SA_NONE;
+    }
+}
+
+/* Offers that were never begun: no start used.  From the last to the first, as
+ * each goes to the front of its queue. */
+static void
+give_back_offers(struct sa_core *core, struct sa_actor *actor)
+{
+    for (uint32_t i = 0; i < actor->ncells; i++) {
+        uint32_t last = SA_NONE;
+        for (uint32_t c = 0; c < actor->ncells; c++)
+            if (actor->leases[c].slot != SA_NONE &&
+                (last == SA_NONE || sa_core_before(core, actor->leases[last].slot,
+                                                   actor->leases[c].slot)))
+                last = c;
+        if (last == SA_NONE)
+            return;
+        uint32_t number = actor->leases[last].slot;
+        actor->leases[last].slot = SA_NONE;
+        sa_slot_move(&core->arena.slots[number], SA_READY, 0);
+        sa_core_enqueue(core, number, 1);
+    }
+}
+
+int
+sa_core_bury(struct sa_core *core, uint32_t worker)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    /* A committed outcome stands.  While there is no room for it, nothing of
+     * this worker is classified; the next step tries again. */
+    if (sa_complete_actor(core, worker, SA_NONE) == SA_FULL)
+        return SA_FULL;
+    if (!(actor->quarantined & SA_BAD_SUBMIT) &&
+        sa_admit_ring(core, &actor->submit, 0x80000000u | worker, NULL, SA_NONE) ==
+            SA_CORRUPT)
+        actor->quarantined |= SA_BAD_SUBMIT;
+    lose_started(core, actor);
+    give_back_offers(core, actor);
+    free_cells(actor);
+    reset_ring(actor);
+    actor->state = SA_ACTOR_ABSENT;
+    actor->quarantined = actor->dying = 0;
+    return SA_OK;
+}
+
+int
+sa_core_worker_died(sa_core *core, uint32_t worker, uint32_t fault, uint32_t own_slot)
+{
+    if (worker >= core->options.workers_max || !core->actors[worker].words)
+        return SA_INVALID;
+    struct sa_actor *actor = &core->actors[worker];
+    actor->state = SA_ACTOR_QUIET; /* offered nothing more */
+    actor->dying = 1;
+    actor->fault = fault;
+    actor->own_slot = own_slot;
+    return sa_core_bury(core, worker);
+}
+
+/* --- the whole core ------------------------------------------------------- */
+
+/* head = max(head, the end of every live record that came from this ring):
+ * a slot may be READY while its record still looks unread. */
+static void
+head_rule(struct sa_core *core, struct sa_spsc *ring, uint32_t src)
+{
+    uint64_t head = ring->local, tail = sa_load_acquire(ring->tail);
+    for (uint32_t i = 0; i < sa_core_slots(core); i++) {
+        const struct sa_slot *slot = &core->arena.slots[i];
+        if (sa_slot_state(slot) == SA_FREE || slot->src_ring != src)
+            continue;
+        uint64_t ahead = slot->src_end - head;
+        if (ahead && ahead <= ring->cap && slot->src_end - head <= tail - head)
+            head = slot->src_end;
+    }
+    ring->local = ring->other = head;
+    sa_store_release(ring->head, head);
+    SA_CP("recover.head");
+}
+
+static int
+mark_extents(struct sa_core *core, struct sa_slot *slot)
+{
+    uint32_t state = sa_slot_state(slot);
+    int live = state != SA_FINISHED;
+    if (state == SA_FINISHED && !(sa_slot_var(slot)->marks & SA_MARK_DEAD))
+        slot->body_len = 0;
+    if (slot->body_len || live) {
+        const uint8_t *at = sa_arena_at(&core->arena, slot->body_at, slot->body_len);
+        if (!at || slot->body_len < SA_TASK_HEAD ||
+            sa_extent_mark(&core->extents, slot->body_at, slot->body_len) != SA_OK)
+            return SA_CORRUPT;
+    }
+    if (slot->out_len &&
+        sa_extent_mark(&core->extents, slot->out_at, slot->out_len) != SA_OK)
+        slot->out_len = 0; /* cut off while it was being replaced */
+    return SA_OK;
+}
+
+/* What the crash left of one slot: usable, or given up. */
+static int
+usable(struct sa_core *core, struct sa_slot *slot)
+{
+    uint32_t state = sa_slot_state(slot);
+    if (state > SA_PARKED)
+        return 0;
+    if (state != SA_FINISHED) {
+        const struct sa_task *task = sa_core_task(core, slot);
+        if (!task || slot->queue >= SA_QUEUES_MAX ||
+            sa_task_check((const uint8_t *)task, slot->body_len) != SA_OK)
+            return 0;
+    }
+    return mark_extents(core, slot) == SA_OK;
+}
+
+/* Slots by what happens to them next. */
+struct sorting {
+    struct sa_list waiting, leased, finished;
+};
+
+static void
+adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
+      struct sa_recovered *out)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    uint32_t state = sa_slot_state(slot);
+    if (state == SA_FREE || !usable(core, slot)) {
+        if (state != SA_FREE)
+            out->bad++;
+        uint64_t word = SA_WORD(SA_FREE, 0, 0, 0, SA_WORD_GEN(slot->word) +
+                                                      (state != SA_FREE));
+        slot->body_len = slot->out_len = 0;
+        sa_store_release(&slot->word, word);
+        sa_list_append(&core->links, &core->free, number);
+        return;
+    }
+    sa_index_add(&core->index, number);
+    uint64_t id = slot->src_ring & 0x80000000u ? 0 : slot->src_ring / SA_PRODUCERS_MAX;
+    if (core->peer_counter < id)
+        core->peer_counter = id; /* its owner may be gone: never give the id again */
+    if (state == SA_FINISHED) {
+        out->finished++;
+        sa_slot_var(slot)->marks &= (uint16_t)~SA_MARK_DELIVERED;
+        sa_list_append(&core->links, &sorting->finished, number);
+        return;
+    }
+    out->live++;
+    out->held += state == SA_HELD;
+    sa_list_append(&core->links,
+                   state == SA_LEASED ? &sorting->leased : &sorting->waiting, number);
+    if (state == SA_HELD)
+        sa_core_event(core, SA_EVENT_HELD, number, 0, sa_slot_var(slot)->fault, 1);
+}
+
+/* A leased slot: back into its worker's lease table when its start was taken, so
+ * that the death of the worker, which the fence has just caused, runs the one
+ * rule for deaths; else to the front of its queue, never having started. */
+static void
+relink(struct sa_core *core, uint32_t number, struct sa_recovered *out)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    uint32_t worker = SA_WORD_OWNER(slot->word);
+    out->requeued++;
+    if (worker < core->options.workers_max && core->actors[worker].words) {
+        struct sa_actor *actor = &core->actors[worker];
+        for (uint32_t c = 0; c < actor->ncells; c++)
+            if (taken_for(actor, c, number, slot)) {
+                actor->leases[c].slot = number;
+                core->cell_of_slot[number] = (uint16_t)c;
+                return;
+            }
+    }
+    sa_slot_move(slot, SA_READY, 0);
+    sa_core_enqueue(core, number, 1);
+}
+
+/* Cells no lease names are free, whatever the crash left in them. */
+static void
+count_cells(struct sa_actor *actor)
+{
+    actor->nfree = actor->leased = 0;
+    for (uint32_t c = actor->ncells; c > 0; c--) {
+        if (actor->leases[c - 1].slot != SA_NONE) {
+            actor->leased++;
+            continue;
+        }
+        sa_store_release(&actor->cells[c - 1], 0);
+        actor->free_cells[actor->nfree++] = c - 1;
+    }
+}
+
+static int
+arrived_before(const void *core, uint32_t a, uint32_t b)
+{
+    return sa_core_before(core, a, b);
+}
+
+static int
+finished_before(const void *context, uint32_t a, uint32_t b)
+{
+    const struct sa_core *core = context;
+    return core->arena.slots[a].finished_ns < core->arena.slots[b].finished_ns;
+}
+
+static void
+settle_finished(struct sa_core *core, struct sa_list *finished)
+{
+    sa_list_sort(&core->links, finished, finished_before, core);
+    for (uint32_t i = 0; i < sa_core_slots(core); i++) {
+        const struct sa_slot *slot = &core->arena.slots[i];
+        struct sa_peer *peer = sa_core_owner(core, slot);
+        if (peer && sa_slot_state(slot) != SA_FREE)
+            peer->outstanding++;
+    }
+    while (finished->first != SA_NONE) {
+        uint32_t number = finished->first;
+        sa_list_remove(&core->links, finished, number);
+        sa_core_settle(core, number);
+    }
+}
+
+/* Rebuild the lists, each in the order it had as far as the slots tell. */
+static void
+resume(struct sa_core *core, struct sorting *sorting, struct sa_recovered *out)
+{
+    settle_finished(core, &sorting->finished);
+    sa_list_sort(&core->links, &sorting->waiting, arrived_before, core);
+    while (sorting->waiting.first != SA_NONE) {
+        uint32_t number = sorting->waiting.first;
+        sa_list_remove(&core->links, &sorting->waiting, number);
+        sa_core_enqueue(core, number, 0);
+    }
+    sa_list_sort(&core->links, &sorting->leased, arrived_before, core);
+    while (sorting->leased.last != SA_NONE) {
+        uint32_t number = sorting->leased.last;
+        sa_list_remove(&core->links, &sorting->leased, number);
+        relink(core, number, out);
+    }
+}
+
+int
+sa_core_recover(sa_core *core, int64_t now, int64_t wall, struct sa_recovered *out)
+{
+    struct sorting sorting;
+    memset(out, 0, sizeof *out);
+    sa_list_clear(&sorting.waiting);
+    sa_list_clear(&sorting.leased);
+    sa_list_clear(&sorting.finished);
+    core->now = now;
+    core->wall = wall;
+    core->offset = core->anchor = wall - now;
+    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++)
+        if (core->arena.queues[q].used)
+            sa_ready_pause(&core->ready, q, (int)core->arena.queues[q].paused);
+    /* Before any slot is given up: a freed slot no longer tells its src_end. */
+    for (uint32_t i = 0; i < SA_PRODUCERS_MAX; i++)
+        if (core->peers[i].used)
+            head_rule(core, &core->peers[i].submit, core->peers[i].id);
+    for (uint32_t w = 0; w < core->options.workers_max; w++)
+        if (core->actors[w].words)
+            head_rule(core, &core->actors[w].submit, 0x80000000u | w);
+    for (uint32_t i = 0; i < sa_core_slots(core); i++)
+        adopt(core, i, &sorting, out);
+    sa_extents_seal(&core->extents);
+    resume(core, &sorting, out);
+    for (uint32_t w = 0; w < core->options.workers_max; w++)
+        if (core->actors[w].words) {
+            count_cells(&core->actors[w]);
+            /* SA_FULL: an outcome waits for room, the steps go on with it. */
+            (void)sa_core_worker_died(core, w, SA_FAULT_COLLATERAL, SA_NONE);
+        }
+    return SA_OK;
+}

@@ -1,0 +1,250 @@
+/* The life of one slot: waiting, finishing, keeping its outcome, leaving. */
+#include <string.h>
+
+#include "sa_core.h"
+#include "sa_crash.h"
+
+enum { FREES_PER_ROOM = 64, LOOKS_PER_EVICTION = 64 };
+
+static uint32_t
+priority_of(const struct sa_core *core, const struct sa_slot *slot)
+{
+    return sa_core_task(core, slot)->priority;
+}
+
+void
+sa_core_timer(struct sa_core *core, uint32_t number)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    const struct sa_var *var = sa_slot_var(slot);
+    const struct sa_task *task = sa_core_task(core, slot);
+    uint32_t state = sa_slot_state(slot);
+    int64_t key = INT64_MAX;
+    if (state == SA_DELAYED)
+        key = var->marks & SA_MARK_WALL ? sa_core_plus(var->due_ns, -core->offset)
+                                        : var->due_ns;
+    /* A held task has started already; whether it starts again is S's verdict. */
+    if (task->expires_ns && state != SA_HELD) {
+        int64_t end = sa_core_plus(task->expires_ns, -core->offset);
+        key = end < key ? end : key;
+    }
+    if (key == INT64_MAX)
+        sa_heap_drop(&core->timers, number);
+    else
+        sa_heap_put(&core->timers, number, key);
+}
+
+int
+sa_core_before(const struct sa_core *core, uint32_t a, uint32_t b)
+{
+    const struct sa_slot *one = &core->arena.slots[a], *two = &core->arena.slots[b];
+    int64_t since = sa_slot_var(one)->due_ns, until = sa_slot_var(two)->due_ns;
+    if (since != until)
+        return since < until;
+    if (one->src_ring != two->src_ring)
+        return one->src_ring < two->src_ring;
+    return (int64_t)(one->src_end - two->src_end) < 0;
+}
+
+void
+sa_core_enqueue(struct sa_core *core, uint32_t number, int in_front)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    if (sa_slot_state(slot) == SA_READY)
+        sa_ready_add(&core->ready, &core->links, number, slot->queue,
+                     priority_of(core, slot), in_front);
+    else if (sa_slot_state(slot) == SA_PARKED)
+        sa_list_append(&core->links, &core->parked, number);
+    else if (sa_slot_state(slot) == SA_HELD)
+        sa_list_append(&core->links, &core->held, number);
+    sa_core_timer(core, number);
+}
+
+void
+sa_core_unqueue(struct sa_core *core, uint32_t number)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    uint32_t state = sa_slot_state(slot);
+    if (state == SA_READY)
+        sa_ready_remove(&core->ready, &core->links, number, slot->queue,
+                        priority_of(core, slot));
+    else if (state == SA_PARKED)
+        sa_list_remove(&core->links, &core->parked, number);
+    else if (state == SA_HELD)
+        sa_list_remove(&core->links, &core->held, number);
+    sa_heap_drop(&core->timers, number);
+}
+
+/* The oldest of `list` that may go.  Those whose dead letter is not written yet
+ * stay and do not stop the others; nor does one whose event has no room. */
+static uint32_t
+evictable(const struct sa_core *core, const struct sa_list *list)
+{
+    uint32_t number = list->first;
+    for (int i = 0; i < LOOKS_PER_EVICTION && number != SA_NONE; i++) {
+        uint32_t marks = sa_slot_var(&core->arena.slots[number])->marks;
+        if (!(marks & SA_MARK_DEAD) &&
+            (!(marks & SA_MARK_SPOOL_OUT) || sa_core_event_room(core)))
+            return number;
+        number = core->links.next[number];
+    }
+    return SA_NONE;
+}
+
+int
+sa_core_evict(struct sa_core *core)
+{
+    /* Delivered results first, then those nobody waits for; oldest first. */
+    struct sa_list *list = &core->delivered;
+    uint32_t number = evictable(core, list);
+    if (number == SA_NONE) {
+        list = &core->orphaned;
+        number = evictable(core, list);
+    }
+    if (number == SA_NONE)
+        return 0;
+    sa_list_remove(&core->links, list, number);
+    sa_core_free_slot(core, number);
+    core->arena.stats->evicted++;
+    return 1;
+}
+
+uint32_t
+sa_core_room(struct sa_core *core, uint32_t len)
+{
+    uint32_t at = sa_extent_take(&core->extents, len);
+    for (int i = 0; at == SA_NONE && i < FREES_PER_ROOM && sa_core_evict(core); i++)
+        at = sa_extent_take(&core->extents, len);
+    return at;
+}
+
+uint32_t
+sa_core_room_to_live(struct sa_core *core, uint32_t len)
+{
+    for (int i = 0; core->extents.free_slabs <= sa_core_kept_slabs(core); i++)
+        if (i == FREES_PER_ROOM || !sa_core_evict(core))
+            return SA_NONE;
+    return sa_core_room(core, len);
+}
+
+static void
+give_out(struct sa_core *core, struct sa_slot *slot)
+{
+    if (!slot->out_len)
+        return;
+    sa_extent_give(&core->extents, slot->out_at, slot->out_len);
+    slot->out_len = 0;
+}
+
+static void
+give_body(struct sa_core *core, struct sa_slot *slot)
+{
+    if (!slot->body_len)
+        return;
+    uint32_t at = slot->body_at, len = slot->body_len;
+    slot->body_len = 0;
+    sa_extent_give(&core->extents, at, len);
+}
+
+void
+sa_core_keep_error(struct sa_core *core, uint32_t number, const uint8_t *payload,
+                   uint32_t len)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    uint32_t at = len ? sa_core_room_to_live(core, len) : SA_NONE;
+    if (at == SA_NONE)
+        return; /* the retry matters more than the text of its error */
+    give_out(core, slot);
+    memcpy(sa_arena_at(&core->arena, at, len), payload, len);
+    slot->out_at = at;
+    slot->out_kind = SA_FAILED;
+    slot->out_len = len;
+}
+
+static void
+count_finish(struct sa_core *core, uint32_t kind, const struct sa_var *var)
+{
+    struct sa_stats *stats = core->arena.stats;
+    stats->finished++;
+    stats->succeeded += kind == SA_SUCCEEDED;
+    stats->failed += kind == SA_FAILED;
+    stats->cancelled += kind == SA_CANCELLED;
+    (void)var;
+}
+
+int
+sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
+               uint32_t kind, const uint8_t *payload, uint32_t len)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    uint32_t at = 0;
+    if (len) {
+        at = sa_core_room(core, len);
+        if (at == SA_NONE)
+            return SA_FULL;
+        memcpy(sa_arena_at(&core->arena, at, len), payload, len);
+    }
+    int spooled = sa_core_task(core, slot)->flags & SA_TASK_SPOOLED;
+    give_out(core, slot);
+    slot->out_at = at;
+    slot->out_kind = kind;
+    slot->finished_ns = core->wall;
+    slot->out_len = len;
+    SA_CP("finish.outcome");
+    struct sa_var last = *var;
+    if (spooled)
+        last.marks |= SA_MARK_SPOOL_OUT; /* files to remove with the slot */
+    sa_slot_commit(slot, SA_FINISHED, 0, &last); /* C3: the task has ended */
+    if (!(last.marks & SA_MARK_DEAD))
+        give_body(core, slot);
+    count_finish(core, kind, var);
+    sa_core_settle(core, number);
+    return SA_OK;
+}
+
+struct sa_peer *
+sa_core_owner(struct sa_core *core, const struct sa_slot *slot)
+{
+    if (slot->src_ring & 0x80000000u)
+        return NULL;
+    struct sa_peer *peer = &core->peers[slot->src_ring % SA_PRODUCERS_MAX];
+    return peer->used && !peer->leaving && peer->id == slot->src_ring ? peer : NULL;
+}
+
+/* A finished slot: to its owner's pending list, or straight to the kept ones. */
+void
+sa_core_settle(struct sa_core *core, uint32_t number)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    struct sa_peer *peer = sa_core_owner(core, slot);
+    uint32_t marks = sa_slot_var(slot)->marks;
+    if (marks & SA_MARK_DEAD)
+        sa_core_event(core, SA_EVENT_DEAD_LETTER, number, 0, 0, 0);
+    if (core->watched[number] &&
+        sa_core_event(core, SA_EVENT_WATCHED, number, 0, 0, 0) == SA_OK)
+        core->watched[number] = 0;
+    if (!peer || marks & SA_MARK_DELIVERED)
+        sa_list_append(&core->links, peer ? &core->delivered : &core->orphaned, number);
+    else
+        sa_list_append(&core->links, &peer->pending, number);
+}
+
+void
+sa_core_free_slot(struct sa_core *core, uint32_t number)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    if (sa_slot_var(slot)->marks & SA_MARK_SPOOL_OUT)
+        sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, 0, 0);
+    sa_index_remove(&core->index, number);
+    core->watched[number] = 0;
+    core->owed_count -= core->owed[number] != 0;
+    core->owed[number] = 0;
+    uint64_t word = sa_load_relaxed(&slot->word);
+    /* C8.  The generation grows, so nothing that names the old task fits. */
+    sa_store_release(&slot->word,
+                     SA_WORD(SA_FREE, 0, 0, 0, SA_WORD_GEN(word) + 1u));
+    SA_CP("slot.freed");
+    give_out(core, slot);
+    give_body(core, slot);
+    sa_list_append(&core->links, &core->free, number);
+}

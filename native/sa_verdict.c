@@ -1,0 +1,215 @@
+/* What S's Python decides about single slots. */
+#include <string.h>
+
+#include "sa_core_api.h"
+#include "sa_crash.h"
+
+static struct sa_slot *
+slot_of(sa_core *core, uint32_t number, uint32_t gen)
+{
+    if (number >= sa_core_slots(core))
+        return NULL;
+    struct sa_slot *slot = &core->arena.slots[number];
+    return SA_WORD_GEN(slot->word) == gen ? slot : NULL;
+}
+
+static struct sa_slot *
+held(sa_core *core, uint32_t number, uint32_t gen)
+{
+    struct sa_slot *slot = slot_of(core, number, gen);
+    return slot && sa_slot_state(slot) == SA_HELD ? slot : NULL;
+}
+
+/* Replay: the same attempt again, at once, in front of its queue. */
+int
+sa_core_release(sa_core *core, uint32_t number, uint32_t gen)
+{
+    struct sa_slot *slot = held(core, number, gen);
+    if (!slot)
+        return SA_STALE;
+    struct sa_var var = *sa_slot_var(slot);
+    var.fault = SA_FAULT_NONE;
+    sa_core_unqueue(core, number);
+    sa_slot_commit(slot, SA_READY, 0, &var);
+    sa_core_enqueue(core, number, 1);
+    return SA_OK;
+}
+
+int
+sa_core_retry(sa_core *core, uint32_t number, uint32_t gen, int64_t delay_ns,
+              const uint8_t *error, uint32_t len)
+{
+    struct sa_slot *slot = held(core, number, gen);
+    if (!slot || delay_ns < 0)
+        return SA_STALE;
+    struct sa_var var = *sa_slot_var(slot);
+    var.fault = SA_FAULT_NONE;
+    var.attempt++;
+    var.due_ns = sa_core_plus(core->now, delay_ns);
+    sa_core_unqueue(core, number);
+    sa_core_keep_error(core, number, error, len);
+    sa_slot_commit(slot, delay_ns ? SA_DELAYED : SA_READY, 0, &var);
+    sa_core_enqueue(core, number, 0);
+    core->arena.stats->retried++;
+    sa_core_event(core, SA_EVENT_RETRIED, number, 0, var.attempt, (uint64_t)delay_ns);
+    return SA_OK;
+}
+
+int
+sa_core_settle_held(sa_core *core, uint32_t number, uint32_t gen, uint32_t kind,
+                    const uint8_t *payload, uint32_t len, int dead_letter)
+{
+    struct sa_slot *slot = held(core, number, gen);
+    if (!slot || (kind != SA_FAILED && kind != SA_CANCELLED))
+        return SA_STALE;
+    struct sa_var var = *sa_slot_var(slot);
+    var.fault = SA_FAULT_NONE;
+    if (dead_letter)
+        var.marks |= SA_MARK_DEAD;
+    sa_core_unqueue(core, number);
+    int rc = sa_core_finish(core, number, &var, kind, payload, len);
+    if (rc != SA_OK)
+        sa_core_enqueue(core, number, 0); /* still HELD: the caller tries again */
+    return rc;
+}
+
+static int
+take_back(sa_core *core, struct sa_slot *slot, uint32_t number)
+{
+    if (sa_slot_state(slot) != SA_LEASED)
+        return 1;
+    struct sa_actor *actor = &core->actors[SA_WORD_OWNER(slot->word)];
+    return sa_actor_revoke(core, actor, core->cell_of_slot[number]);
+}
+
+int
+sa_core_revoke(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
+               uint32_t len)
+{
+    struct sa_slot *slot = slot_of(core, number, gen);
+    if (!slot || !take_back(core, slot, number))
+        return SA_STALE;
+    uint32_t state = sa_slot_state(slot);
+    if (state != SA_READY && state != SA_DELAYED && state != SA_PARKED &&
+        state != SA_HELD)
+        return SA_STALE;
+    struct sa_var var = *sa_slot_var(slot);
+    sa_core_unqueue(core, number);
+    int rc = sa_core_finish(core, number, &var, SA_CANCELLED, payload, len);
+    if (rc != SA_OK)
+        sa_core_enqueue(core, number, 1);
+    return rc;
+}
+
+/* A worker with another set of handlers came up: try the parked ones again. */
+int
+sa_core_unpark(sa_core *core)
+{
+    uint32_t number, count = core->parked.count;
+    for (uint32_t i = 0; i < count; i++) {
+        number = core->parked.first;
+        struct sa_slot *slot = &core->arena.slots[number];
+        sa_core_unqueue(core, number);
+        struct sa_var var = *sa_slot_var(slot);
+        var.due_ns = core->now;
+        sa_slot_commit(slot, SA_READY, 0, &var);
+        sa_core_enqueue(core, number, 0);
+    }
+    return (int)count;
+}
+
+int
+sa_core_dead_lettered(sa_core *core, uint32_t number, uint32_t gen)
+{
+    struct sa_slot *slot = slot_of(core, number, gen);
+    if (!slot || sa_slot_state(slot) != SA_FINISHED)
+        return SA_STALE;
+    sa_slot_var(slot)->marks &= (uint16_t)~SA_MARK_DEAD;
+    SA_CP("dead.lettered");
+    if (slot->body_len) {
+        uint32_t at = slot->body_at, len = slot->body_len;
+        slot->body_len = 0;
+        sa_extent_give(&core->extents, at, len);
+    }
+    return SA_OK;
+}
+
+int
+sa_core_watch(sa_core *core, uint32_t number)
+{
+    if (number >= sa_core_slots(core))
+        return SA_INVALID;
+    core->watched[number] = 1;
+    return SA_OK;
+}
+
+uint32_t
+sa_core_find(const sa_core *core, const uint8_t *id)
+{
+    return sa_index_find(&core->index, id);
+}
+
+static uint32_t
+queue_of(const sa_core *core, const uint8_t *name, uint32_t len)
+{
+    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
+        const struct sa_queue_row *row = &core->arena.queues[q];
+        if (!row->used)
+            break;
+        if (row->name_len == len && memcmp(row->name, name, len) == 0)
+            return q;
+    }
+    return SA_NONE;
+}
+
+int
+sa_core_pause(sa_core *core, const uint8_t *name, uint32_t len, int paused)
+{
+    uint32_t q = queue_of(core, name, len);
+    if (q == SA_NONE)
+        return SA_EMPTY;
+    sa_store32(&core->arena.queues[q].paused, paused != 0);
+    sa_ready_pause(&core->ready, q, paused);
+    return SA_OK;
+}
+
+/* Cancel what waits in one queue, ready or delayed. */
+int
+sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
+              const uint8_t *payload, uint32_t payload_len, uint32_t *count)
+{
+    uint32_t q = queue_of(core, name, len);
+    *count = 0;
+    if (q == SA_NONE)
+        return SA_EMPTY;
+    for (uint32_t i = 0; i < sa_core_slots(core); i++) {
+        struct sa_slot *slot = &core->arena.slots[i];
+        uint32_t state = sa_slot_state(slot);
+        if (slot->queue != q || (state != SA_READY && state != SA_DELAYED))
+            continue;
+        if (!sa_core_event_room(core))
+            return SA_FULL;
+        int rc = sa_core_revoke(core, i, SA_WORD_GEN(slot->word), payload, payload_len);
+        if (rc != SA_OK)
+            return rc;
+        ++*count;
+    }
+    return SA_OK;
+}
+
+/* How many tasks wait in open queues, and since when the oldest does. */
+uint32_t
+sa_core_oldest_ready(const sa_core *core, int64_t *since_ns)
+{
+    *since_ns = 0;
+    for (uint32_t q = 0; q < SA_QUEUES_MAX && core->arena.queues[q].used; q++)
+        for (uint32_t p = 0; p < SA_PRIORITIES && !core->ready.paused[q]; p++) {
+            uint32_t first = core->ready.lists[q][p].first;
+            if (first == SA_NONE)
+                continue;
+            int64_t since = sa_slot_var(&core->arena.slots[first])->due_ns;
+            if (*since_ns == 0 || since < *since_ns)
+                *since_ns = since;
+        }
+    return core->ready.open_count;
+}

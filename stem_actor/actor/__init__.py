@@ -1,0 +1,1 @@
+"""The process tree: guardian, supervisor, zygote and worker actors."""

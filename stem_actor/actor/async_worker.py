@@ -1,0 +1,120 @@
+"""The worker actor for coroutine handlers: several of them at once, on one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import Any, Final
+
+import uvloop
+
+from stem_actor.actor.runtime import WorkerRuntime
+from stem_actor.actor.worker import Hooks, WorkerActor
+from stem_actor.engine.execute import Report
+from stem_actor.ring.mailbox import Grant
+from stem_actor.tasks.task import AsyncTask
+
+__all__ = ["AsyncWorkerActor"]
+
+_LOOK_S: Final = 0.1
+
+
+class AsyncWorkerActor(WorkerActor):
+    """
+    Runs up to ``concurrency`` coroutine handlers side by side; a sync handler runs
+    alone, with the loop standing still, as it would in any coroutine.
+    """
+
+    def serve(self, hooks: Hooks, concurrency: int) -> None:
+        """Serve until there is a reason to leave."""
+        self._concurrency = concurrency
+        self._running: dict[int, tuple[asyncio.Task[None], WorkerRuntime]] = {}
+        self.soft.interrupt = self._interrupt
+        self.run(hooks)
+
+    def _serve(self) -> None:
+        uvloop.run(self._pump())
+
+    async def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._bell = asyncio.Event()
+        loop.add_reader(self.birth.wake_fd, self._on_wake)
+        grant = Grant()
+        while not self.is_leaving:
+            if len(self._running) < self._concurrency and self.mailbox.take(grant):
+                self._begin(grant)
+                grant = Grant()
+                continue
+            if self.mailbox.is_draining and not self._running:
+                break
+            self._bell.clear()
+            full = len(self._running) >= self._concurrency
+            if not full and self.mailbox.arm():
+                await asyncio.sleep(0)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), _LOOK_S)
+        await self._finish()
+
+    def _on_wake(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.birth.wake_fd)
+        self._bell.set()
+
+    def _begin(self, grant: Grant) -> None:
+        task = self._task_of(grant.raw.type_hash)
+        if not isinstance(task, AsyncTask):
+            self._run_alone(grant)
+            return
+        refused = self.refuse(grant)
+        if refused is not None:
+            self._report(grant, refused)
+            return
+        runtime = WorkerRuntime(self.mailbox, grant, self.children)
+        coroutine = self._one(task, grant, runtime)
+        running = asyncio.get_running_loop().create_task(coroutine)
+        self._running[grant.cell] = (running, runtime)
+
+    async def _one(
+        self, task: AsyncTask[..., Any], grant: Grant, runtime: WorkerRuntime
+    ) -> None:
+        cell = grant.cell
+        try:
+            report = await self.executor.aexecute(task, self.delivery(grant), runtime)
+            self._report(grant, report)
+        finally:
+            del self._running[cell]
+            if runtime.was_interrupted:
+                self.is_leaving = True
+            self._bell.set()
+
+    def _run_alone(self, grant: Grant) -> None:
+        """A sync handler may use a loop of its own: hide this one from it."""
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            report = self.start(grant)
+        finally:
+            asyncio._set_running_loop(loop)
+        self._report(grant, report)
+
+    def _report(self, grant: Grant, report: Report) -> None:
+        self.mailbox.report(grant, report.kind, report.payload, report.delay_ns)
+
+    def _interrupt(self, cell: int) -> None:
+        """The soft limit of one coroutine: cancel it, and never a neighbour."""
+        found = self._running.get(cell)
+        if found is None:
+            return
+        running, runtime = found
+        runtime.mark_soft()
+        runtime.was_interrupted = True
+        asyncio.get_running_loop().call_soon(running.cancel)
+
+    async def _finish(self) -> None:
+        """Neighbours of an interrupted coroutine end undisturbed."""
+        while self._running:
+            await asyncio.wait([task for task, _ in self._running.values()])
+
+

@@ -1,0 +1,240 @@
+"""The connection of a producer: its ring, its handles, its line to the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from stem_actor.actor.line import ControlLine
+from stem_actor.actor.replies import Replies
+from stem_actor.actor.status_view import status_of
+from stem_actor.errors import BrokerUnavailable, QueueFull, RingError
+from stem_actor.model.status import TaskStatus
+from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.native import Status, require
+from stem_actor.ring.producer import RingProducer
+from stem_actor.ring.segment import adopt_segment
+from stem_actor.tasks.ports import PendingHandle
+
+__all__ = ["Connection", "attach"]
+
+_ANSWER_S: Final = 10.0
+_ROOM_SLICE_NS: Final = 10_000_000
+_DRAIN_EVERY: Final = 64
+_BATCH: Final = 4096
+
+
+class Connection:
+    """
+    One process's way into one ring; safe for threads, not for children of a fork.
+
+    When the supervisor is replaced the ring stays as it is and waits go on; only the
+    control line is made anew, by the next call that notices.
+    """
+
+    def __init__(
+        self, directory: RingDirectory, *, revive: Callable[[], None] | None = None
+    ) -> None:
+        require()
+        self.directory = directory
+        self.pid = os.getpid()
+        self.is_closed = False
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._since_drain = 0
+        self._line = ControlLine(directory, revive=revive)
+        self._facts: dict[str, Any] = {}
+        try:
+            self.ring = self._connect(None)
+        except BaseException:
+            os.close(self._wake_fd)
+            raise
+        self.replies = Replies(self.ring, self._wake_fd, on_quiet=self._check_line)
+
+    # --- Submitter
+
+    def submit(
+        self, head: bytes, body: bytes, *, queue: str, timeout_ns: int
+    ) -> tuple[bytes, int]:
+        """Submit one task: its id and its ticket."""
+        done = self.ring.submit(head, body)
+        if not done.count:
+            deadline = time.monotonic_ns() + timeout_ns
+            while not done.count:
+                self._make_room(deadline, queue, timeout_ns)
+                done = self.ring.submit(head, body)
+        self._since_drain += 1
+        if self._since_drain >= _DRAIN_EVERY:
+            self._since_drain = 0
+            self.replies.drain_if_free()
+        return done.ids, done.first_ticket
+
+    def submit_many(
+        self, head: bytes, bodies: Sequence[bytes], *, queue: str, timeout_ns: int
+    ) -> tuple[list[bytes], int]:
+        """
+        Submit up to 4,096 tasks in order.
+
+        Returns:
+            The ids of those that were accepted, at least one, and the first ticket.
+        """
+        deadline = time.monotonic_ns() + timeout_ns
+        while True:
+            done = self.ring.submit_many(head, bodies[:_BATCH])
+            if done.count:
+                break
+            self._make_room(deadline, queue, timeout_ns)
+        self.replies.drain_if_free()
+        ids = done.ids
+        return [ids[at : at + 16] for at in range(0, 16 * done.count, 16)], (
+            done.first_ticket
+        )
+
+    # --- ResultSource
+
+    def attach(self, ticket: int, handle: PendingHandle) -> None:
+        self.replies.attach(ticket, handle)
+
+    def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
+        self.replies.attach_many(first_ticket, handles)
+
+    def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
+        return self.replies.wait(handle, timeout_ns)
+
+    async def wait_async(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
+        return await self.replies.wait_async(handle, timeout_ns)
+
+    def status(self, task_id: bytes) -> TaskStatus | None:
+        """Return the stored status; None for an id that is not known."""
+        return status_of(self.request("status", id=task_id)["status"])
+
+    def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
+        """Forbid a task to run, with *terminate* also to go on; False: too late."""
+        answer = self.request(
+            "revoke", id=task_id, terminate=terminate, reason=reason
+        )
+        return bool(answer["revoked"])
+
+    # --- the supervisor
+
+    def request(
+        self, op: str, *, timeout_s: float = _ANSWER_S, **fields: object
+    ) -> dict[str, Any]:
+        """
+        Ask the supervisor and return its answer.
+
+        Raises:
+            StemError: What the supervisor says.
+            BrokerUnavailable: If none answers in time.
+        """
+        self._check_process()
+        idle = self.replies.drain_if_free
+        with self._line.lock:
+            try:
+                return self._line.ask(op, fields, timeout_s, idle)
+            except ConnectionError:
+                self._reconnect()
+            try:
+                return self._line.ask(op, fields, timeout_s, idle)
+            except ConnectionError:
+                raise BrokerUnavailable(
+                    "the supervisor does not answer", hint=self._line.last_words()
+                ) from None
+
+    @property
+    def slots(self) -> int:
+        return int(self._facts["slots"])
+
+    @property
+    def max_payload(self) -> int:
+        return int(self._facts["maxPayload"])
+
+    def close(self) -> None:
+        """Leave the ring; in a child of the process that opened it, only forget."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._line.close()
+        if self.pid == os.getpid():
+            self.replies.close()
+        self.ring.close()
+        os.close(self._wake_fd)
+
+    # --- inside
+
+    def _make_room(self, deadline_ns: int, queue: str, timeout_ns: int) -> None:
+        self.replies.drain_if_free()
+        left = deadline_ns - time.monotonic_ns()
+        # In an event loop nobody may be blocked: aenqueue waits, enqueue does not.
+        if timeout_ns == 0 or left <= 0 or asyncio._get_running_loop() is not None:
+            raise QueueFull(queue, self.slots)
+        if self.ring.wait_room(min(left, _ROOM_SLICE_NS)) == Status.TIMEOUT:
+            self._check_line()
+
+    def _connect(self, ring_id: int | None) -> RingProducer:
+        """Attach; returns the ring that was resumed, or a new one."""
+        answer, fds = self._line.attach(self._wake_fd, ring_id)
+        self._facts = answer
+        ring_fd, page_fd, bell_fd = fds
+        if answer["resumed"]:
+            for fd in fds:
+                os.close(fd)
+            return self.ring
+        ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
+        page = adopt_segment(page_fd, self.directory.bell, writable=True)
+        return RingProducer(ring, page, bell_fd)
+
+    def _reconnect(self) -> None:
+        before = self.ring
+        ring = self._connect(before.ring_id)
+        if ring is not before:
+            # Our ring went with its files; outcomes are still found by id.
+            self.ring = self.replies.ring = ring
+            self.replies.abandon(_lose)
+            before.close()
+
+    def _check_line(self) -> None:
+        """Notice that the supervisor was replaced, and introduce ourselves again."""
+        self._check_process()
+        if not self._line.lock.acquire(blocking=False):
+            return
+        try:
+            if self._line.is_dead():
+                self._reconnect()
+        finally:
+            self._line.lock.release()
+
+    def _check_process(self) -> None:
+        if self.is_closed:
+            raise RingError("the connection to the ring is closed")
+        if self.pid != os.getpid():
+            raise RingError(
+                "this process was forked from the one that opened the ring",
+                hint="make a StemApp of its own in the child",
+            )
+
+
+def attach(directory: RingDirectory) -> Connection:
+    """
+    Attach to a ring that another process runs.
+
+    Raises:
+        BrokerUnavailable: If nobody runs it.
+    """
+    if directory.owner() is None:
+        raise BrokerUnavailable(
+            f"no supervisor runs the ring at {directory.path}",
+            hint="start the app, or run stem-actor worker",
+        )
+    return Connection(directory)
+
+
+def _lose(handle: PendingHandle) -> None:
+    """The ring was lost with everything in it: say so, rather than wait for ever."""
+    handle.settle(_LOST_KIND, 0, 0, _LOST)
+
+
+_LOST_KIND: Final = 3
+_LOST: Final = b"\x81\xa6reason\xaflost with a ring"

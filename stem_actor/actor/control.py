@@ -1,0 +1,222 @@
+"""The control socket: attach, ask, administer. Everything that is not hot."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from stem_actor.actor import admin
+from stem_actor.actor.drain import Drain
+from stem_actor.actor.producers import Producer
+from stem_actor.actor.station import Station
+from stem_actor.errors import StemError
+from stem_actor.ring.core import Event, State
+
+
+__all__ = ["PACKET_MAX", "ControlServer", "Session"]
+
+PACKET_MAX: Final = 160 * 1024
+_BACKLOG: Final = 128
+_SESSIONS_MAX: Final = 256
+_CREDENTIALS: Final = struct.Struct("3i")
+
+
+@dataclass(slots=True)
+class Session:
+    """One connected process."""
+
+    line: socket.socket
+    pid: int
+    pidfd: int
+    producer: Producer | None = None
+    #: Task id → numbers of the requests that wait for its end.
+    waiting: dict[bytes, list[int]] = field(default_factory=dict)
+
+
+class ControlServer:
+    """
+    SOCK_SEQPACKET below the ring's directory; one MessagePack map per packet.
+
+    A request has ``seq`` and ``op``; its answer has the same ``seq`` and either the
+    facts asked for or ``error`` and ``message``. The peer must be this user.
+    """
+
+    def __init__(self, station: Station, drain: Drain) -> None:
+        self._station = station
+        self._drain = drain
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sessions: dict[int, Session] = {}
+
+    def open(self) -> None:
+        path = self._station.directory.socket
+        path.unlink(missing_ok=True)  # the lock says that nobody else listens there
+        old = os.umask(0o177)
+        try:
+            self._listener.bind(str(path))
+        finally:
+            os.umask(old)
+        self._listener.listen(_BACKLOG)
+        self._listener.setblocking(False)
+        self._station.loop.add_reader(self._listener.fileno(), self._accept)
+
+    def on_finished(self, event: Event) -> None:
+        """A watched task has ended: answer those who wait for it."""
+        for session in list(self._sessions.values()):
+            for seq in session.waiting.pop(event.task_id, ()):
+                view = admin.status_of(self._station, event.task_id)
+                self._answer(session, seq, {"status": view})
+
+    # --- connections
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                line, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # out of descriptors: those that wait are accepted later
+                return
+            self._welcome(line)
+
+    def _welcome(self, line: socket.socket) -> None:
+        raw = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, _gid = _CREDENTIALS.unpack(raw)
+        if uid not in (os.geteuid(), 0) or len(self._sessions) >= _SESSIONS_MAX:
+            line.close()
+            return
+        line.setblocking(False)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            line.close()
+            return
+        session = Session(line, pid, pidfd)
+        self._sessions[line.fileno()] = session
+        loop = self._station.loop
+        loop.add_reader(line.fileno(), self._read, session)
+        # A child that inherited the socket keeps it open after its parent's death.
+        loop.add_reader(pidfd, self._part, session)
+
+    def _part(self, session: Session) -> None:
+        if self._sessions.pop(session.line.fileno(), None) is None:
+            return
+        loop = self._station.loop
+        loop.remove_reader(session.line.fileno())
+        loop.remove_reader(session.pidfd)
+        session.line.close()
+        os.close(session.pidfd)
+        if session.producer is not None:
+            self._station.producers.leave(session.producer)
+            self._station.pump()
+
+    def _read(self, session: Session) -> None:
+        try:
+            packet, fds, _, _ = socket.recv_fds(session.line, PACKET_MAX, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._part(session)
+            return
+        if not packet:
+            self._part(session)
+            return
+        try:
+            request = msgspec.msgpack.decode(packet)
+            seq, op = int(request["seq"]), str(request["op"])
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+            for fd in fds:
+                os.close(fd)
+            self._part(session)  # not our protocol: no answer could be understood
+            return
+        self._serve(session, seq, op, request, fds)
+
+    # --- requests
+
+    def _serve(
+        self, session: Session, seq: int, op: str, request: dict[str, Any], fds: list[int]
+    ) -> None:
+        try:
+            if op == "attach":
+                self._attach(session, seq, request, fds)
+            elif op == "wait":
+                self._wait(session, seq, request)
+            elif op == "stop":
+                self._stop(session, seq, request)
+            else:
+                verb: Callable[..., dict[str, object]] | None = admin.VERBS.get(op)
+                if verb is None:
+                    raise StemError(f"the supervisor knows no {op!r}")
+                self._answer(session, seq, verb(self._station, request))
+        except (StemError, KeyError, TypeError, ValueError) as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+            self._answer(session, seq, answer)
+        if op != "attach":
+            for fd in fds:
+                os.close(fd)
+
+    def _attach(
+        self, session: Session, seq: int, request: dict[str, Any], fds: list[int]
+    ) -> None:
+        """Give the process a ring of its own, or the one it had before."""
+        wake_fd = fds[0] if fds else -1
+        producers = self._station.producers
+        producer = None
+        if session.producer is not None:
+            raise StemError("this connection has a ring already")
+        if "ring" in request:
+            producer = producers.resume(int(request["ring"]), session.pid, wake_fd)
+        resumed = producer is not None
+        if producer is None:
+            producer = producers.admit(session.pid, wake_fd)
+        session.producer = producer
+        answer: dict[str, object] = {
+            "ring": producer.ring_id,
+            "resumed": resumed,
+            "slots": self._station.core.slots,
+            "maxPayload": self._station.config.max_payload,
+            "supervisor": os.getpid(),
+        }
+        handed = [producer.ring.fd, producers.bell.fd, producers.bell_fd]
+        self._answer(session, seq, answer, handed)
+
+    def _wait(self, session: Session, seq: int, request: dict[str, Any]) -> None:
+        """Answer when the task has ended; at once if it is unknown or has."""
+        task_id = bytes(request["id"])
+        slot = self._station.core.find(task_id)
+        if slot is None or slot.state == State.FINISHED:
+            view = admin.status_of(self._station, task_id)
+            self._answer(session, seq, {"status": view})
+            return
+        admin.watch(self._station, slot.number)
+        session.waiting.setdefault(task_id, []).append(seq)
+
+    def _stop(self, session: Session, seq: int, request: dict[str, Any]) -> None:
+        self._drain.begin(
+            int(request["deadlineNs"]),
+            lambda report: self._answer(session, seq, report),
+        )
+
+    def _answer(
+        self,
+        session: Session,
+        seq: int,
+        answer: dict[str, Any],
+        fds: list[int] | None = None,
+    ) -> None:
+        packet = msgspec.msgpack.encode({"seq": seq, **answer})
+        if len(packet) > PACKET_MAX:
+            packet = msgspec.msgpack.encode(
+                {"seq": seq, "error": "StemError", "message": "the answer is too large"}
+            )
+        with suppress(OSError):  # gone, or it never reads: its own loss
+            if fds:
+                socket.send_fds(session.line, [packet], fds)
+            else:
+                session.line.send(packet)

@@ -1,0 +1,359 @@
+"""The crew: the supervisor's view of its workers, from birth to burial."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+from stem_actor.actor import verbs
+from stem_actor.actor.config import SupervisorConfig
+from stem_actor.actor.judge import Cause
+from stem_actor.actor.verbs import Message, Verb
+from stem_actor.clock import Clock
+from stem_actor.ring.core import NO_SLOT, Core, Fault
+from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.native import lib, raise_for
+from stem_actor.ring.segment import Segment, create_segment, open_segment
+
+__all__ = ["Crew", "Member", "Phase"]
+
+_SUBMIT_BYTES: Final = 1 << 17
+_OUTBOX_BYTES: Final = 1 << 19
+#: OTP's restart intensity, for deaths outside any task only.
+_BUDGET: Final = 10
+_BUDGET_NS: Final = 60 * 10**9
+_BACK_OFF_MAX_NS: Final = 60 * 10**9
+_LAST_WORDS: Final = 16 * 1024
+
+
+class Phase(StrEnum):
+    ABSENT = "absent"
+    ASKED = "asked"
+    LIVE = "live"
+    DYING = "dying"
+
+
+class Loop(Protocol):
+    """The part of an event loop that the crew needs."""
+
+    def add_reader(
+        self, fd: int, callback: Callable[..., object], *args: object
+    ) -> None: ...
+    def remove_reader(self, fd: int) -> object: ...
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: object
+    ) -> object: ...
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker index and the process that lives under it."""
+
+    index: int
+    ring: Segment
+    wake_fd: int
+    phase: Phase = Phase.ABSENT
+    pid: int = 0
+    pidfd: int = -1
+    incarnation: int = 0
+    is_spare: bool = False
+    is_buried: bool = True
+    is_leaving: bool = False
+    born_ns: int = 0
+    born_finished: int = 0
+    kill_fault: int = Fault.NONE
+    kill_slot: int = NO_SLOT
+    kill_reason: str | None = None
+    kill_late_ns: int = 0
+    held: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Crew:
+    """
+    Keeps ``workers`` members taking tasks and one spare beside them.
+
+    The guardian makes and reaps processes; the crew asks, watches pidfds, and tells
+    the core. A death is acted on by whichever comes first, pidfd or DIED message;
+    the verdict on what was running waits for the message, which has the status.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        config: SupervisorConfig,
+        directory: RingDirectory,
+        guardian: socket.socket,
+        clock: Clock,
+        loop: Loop,
+        *,
+        claim: Callable[[Member], None],
+        on_death: Callable[[Member, Cause], None],
+    ) -> None:
+        self._core = core
+        self._config = config
+        self._directory = directory
+        self._guardian = guardian
+        self._clock = clock
+        self._loop = loop
+        self._claim = claim
+        self._on_death = on_death
+        self._idle_deaths: deque[int] = deque(maxlen=_BUDGET + 1)
+        self._back_off_ns = 0
+        self.is_stopping = False
+        self.paused_until_ns = 0
+        self.last_error: str | None = None
+        self.members: list[Member] = []
+
+    @property
+    def count_max(self) -> int:
+        return self._config.workers + 1
+
+    def open_rings(self, instance: bytes) -> None:
+        """Create or open each worker's ring and attach it, before recovery."""
+        for index in range(self.count_max):
+            path = self._directory.worker_ring(index)
+            if path.exists():
+                ring = open_segment(path, writable=True)
+            else:
+                ring = self._create_ring(index, instance)
+            rc = lib.sa_core_attach_worker(
+                self._core.handle, index, ring.at, ring.size, self._config.concurrency
+            )
+            raise_for(rc, f"attaching {path}")
+            wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.members.append(Member(index, ring, wake))
+
+    def start(self) -> None:
+        """Ask for every worker; the last index is the first spare."""
+        self.members[-1].is_spare = True
+        for member in self.members:
+            self.ask(member)
+
+    def ask(self, member: Member) -> None:
+        """Ask the guardian for a process under *member*."""
+        if self.is_stopping or member.phase is not Phase.ABSENT:
+            return
+        wait_ns = self.paused_until_ns - self._clock.monotonic_ns()
+        if wait_ns > 0:
+            self._loop.call_later(wait_ns / 1e9, self.ask, member)
+            return
+        row = self._core.worker_rows[member.index]
+        member.incarnation = int(row.incarnation) + 1
+        row.incarnation = member.incarnation
+        rc = lib.sa_core_worker_live(
+            self._core.handle, member.index, member.incarnation, 1, member.wake_fd
+        )
+        raise_for(rc, f"preparing worker {member.index}")
+        member.phase = Phase.ASKED
+        member.is_buried = False
+        member.is_leaving = False
+        member.kill_fault, member.kill_slot = Fault.NONE, NO_SLOT
+        member.kill_reason, member.kill_late_ns = None, 0
+        with suppress(FileNotFoundError):
+            self._directory.last_words(member.index).unlink()
+        message = Message(
+            Verb.FORK,
+            worker=member.index,
+            epoch=self._core.epoch,
+            incarnation=member.incarnation,
+        )
+        verbs.send(self._guardian, message, fd=member.wake_fd)
+
+    # --- what the guardian says
+
+    def on_born(self, message: Message) -> None:
+        member = self.members[message.worker]
+        if message.incarnation != member.incarnation or member.phase is not Phase.ASKED:
+            return
+        if not message.pid:
+            member.phase = Phase.ABSENT
+            lib.sa_core_worker_died(
+                self._core.handle, member.index, Fault.COLLATERAL, NO_SLOT
+            )
+            self._loop.call_later(0.05, self.ask, member)
+            return
+        member.pid = message.pid
+        # The guardian reaps it only after WATCHING: the pid is surely this process.
+        member.pidfd = os.pidfd_open(message.pid)
+        verbs.send(self._guardian, Message(Verb.WATCHING, pid=message.pid))
+        member.phase = Phase.LIVE
+        member.born_ns = self._clock.monotonic_ns()
+        row = self._core.worker_rows[member.index]
+        row.pid, row.state, row.epoch = message.pid, 1, self._core.epoch
+        member.born_finished = int(row.finished)
+        self._loop.add_reader(member.pidfd, self._on_pidfd, member)
+        self._balance()
+        lib.sa_core_unpark(self._core.handle)
+
+    def on_died(self, message: Message) -> None:
+        member = self.members[message.worker]
+        if message.pid != member.pid or message.incarnation != member.incarnation:
+            return
+        self._bury(member)
+        cause = self._cause_of(member, message)
+        had_task = bool(member.held)
+        self._on_death(member, cause)
+        member.held.clear()
+        if member.pidfd >= 0:
+            os.close(member.pidfd)
+        member.pidfd, member.pid = -1, 0
+        member.phase = Phase.ABSENT
+        self._core.worker_rows[member.index].pid = 0
+        if not had_task and not self._was_asked_to_go(member, message.value):
+            self._count_idle_death(cause)
+        self.ask(member)
+
+    def _on_pidfd(self, member: Member) -> None:
+        self._bury(member)
+
+    def _bury(self, member: Member) -> None:
+        """The fence is done (the process is dead): drain, classify, let others go on."""
+        if member.is_buried:
+            return
+        member.is_buried = True
+        member.phase = Phase.DYING
+        self._loop.remove_reader(member.pidfd)
+        # In a worker of one task at a time what was started is what crashed; the
+        # started slots of a concurrent one are told apart by the coroutine's cell.
+        fault = member.kill_fault or Fault.CRASH
+        lib.sa_core_worker_died(
+            self._core.handle, member.index, fault, member.kill_slot
+        )
+        self._claim(member)
+        self._core.worker_rows[member.index].state = 0
+        self._balance()
+
+    # --- what the supervisor wants
+
+    def kill(
+        self,
+        member: Member,
+        fault: int,
+        *,
+        slot: int = NO_SLOT,
+        reason: str | None = None,
+        late_ns: int = 0,
+    ) -> None:
+        """Kill a worker and its group, because of *slot* if one is named."""
+        if member.phase is not Phase.LIVE or member.is_buried:
+            return
+        if member.kill_fault == Fault.NONE:
+            member.kill_fault, member.kill_slot = fault, slot
+            member.kill_reason, member.kill_late_ns = reason, late_ns
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(member.pidfd, signal.SIGKILL)
+        # Not reaped before WATCHING and DIED: the group is still this worker's.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(member.pid, signal.SIGKILL)
+
+    def recycle(self, member: Member) -> None:
+        """Let a worker finish what it runs and leave; a fresh one takes its place."""
+        if member.phase is Phase.LIVE and not member.is_leaving:
+            member.is_leaving = True
+            lib.sa_core_worker_quiet(self._core.handle, member.index, 1)
+            self._balance()
+
+    def quiet(self, *, drain: bool) -> int:
+        """Offer nothing more; returns how many cells are still held."""
+        return sum(
+            lib.sa_core_worker_quiet(self._core.handle, member.index, int(drain))
+            for member in self.members
+        )
+
+    def live(self) -> list[Member]:
+        return [member for member in self.members if member.phase is Phase.LIVE]
+
+    def close(self) -> None:
+        for member in self.members:
+            if member.pidfd >= 0:
+                os.close(member.pidfd)
+            os.close(member.wake_fd)
+            member.ring.close()
+
+    # --- inside
+
+    def _balance(self) -> None:
+        """Let as many live members take tasks as there are to be; the rest spare."""
+        wanted = self._config.workers
+        for member in self.members:
+            if member.phase is not Phase.LIVE or member.is_leaving:
+                continue
+            spare = wanted <= 0
+            wanted -= 1
+            if member.is_spare != spare or spare:
+                member.is_spare = spare
+            lib.sa_core_worker_spare(self._core.handle, member.index, int(spare))
+
+    def _create_ring(self, index: int, instance: bytes) -> Segment:
+        cells = self._config.cells
+        size = lib.sa_ring_size(cells, _SUBMIT_BYTES, _OUTBOX_BYTES)
+        ring = create_segment(self._directory.worker_ring(index), size)
+        rc = lib.sa_ring_init(
+            ring.at, ring.size, index, cells, _SUBMIT_BYTES, _OUTBOX_BYTES, instance
+        )
+        raise_for(rc, f"formatting {ring.path}")
+        return ring
+
+    def _cause_of(self, member: Member, message: Message) -> Cause:
+        status = message.value
+        signaled = os.WIFSIGNALED(status)
+        killed_by_us = member.kill_fault != Fault.NONE
+        number = os.WTERMSIG(status) if signaled else None
+        return Cause(
+            signal=number,
+            exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            oom=number == signal.SIGKILL and not killed_by_us and _saw_oom(),
+            stack=self._last_words(member.index),
+            reason=member.kill_reason,
+            worker={
+                "worker": member.index,
+                "pid": message.pid,
+                "cpuMs": round((message.a + message.b) / 1e6, 3),
+                "peakRssKb": message.c,
+            },
+            late_ns=member.kill_late_ns,
+        )
+
+    def _last_words(self, index: int) -> str | None:
+        try:
+            data = self._directory.last_words(index).read_bytes()[-_LAST_WORDS:]
+        except OSError:
+            return None
+        return data.decode("utf-8", "replace") or None
+
+    def _was_asked_to_go(self, member: Member, status: int) -> bool:
+        if member.is_leaving or member.kill_fault != Fault.NONE or self.is_stopping:
+            return True
+        # A worker that was interrupted leaves by itself, cleanly, after its task.
+        return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+
+    def _count_idle_death(self, cause: Cause) -> None:
+        now = self._clock.monotonic_ns()
+        self._idle_deaths.append(now)
+        words = (cause.stack or "").strip().splitlines()
+        self.last_error = words[-1] if words else f"signal {cause.signal}"
+        recent = [at for at in self._idle_deaths if now - at < _BUDGET_NS]
+        if len(recent) <= _BUDGET:
+            return
+        doubled = 2 * self._back_off_ns or 10**9
+        self._back_off_ns = min(doubled, _BACK_OFF_MAX_NS)
+        self.paused_until_ns = now + self._back_off_ns
+
+
+def _saw_oom() -> bool:
+    """Whether the kernel counted an OOM kill in this control group."""
+    try:
+        with open("/sys/fs/cgroup/memory.events") as file:
+            return any(
+                line.startswith("oom_kill ") and not line.endswith(" 0\n")
+                for line in file
+            )
+    except OSError:
+        return False

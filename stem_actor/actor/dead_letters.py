@@ -1,0 +1,205 @@
+"""Dead letters: what failed for good, kept in a file of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["DeadLetter", "DeadLetterStore"]
+
+ENTRIES_MAX: Final = 10_000
+BYTES_MAX: Final = 32 << 20
+AGE_MAX_NS: Final = 7 * 86_400 * 10**9
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS dead (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    starts INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    died_ns INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    error BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS dropped (entries INTEGER NOT NULL);
+INSERT INTO dropped SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM dropped);
+"""
+_COLUMNS: Final = "id, name, queue, attempt, starts, crashes, died_ns, record, error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """
+    One entry.
+
+    Attributes:
+        task_id: 16 bytes.
+        died_ns: Wall time of the failure.
+        record: The task as it was published (``ring.record``).
+        error: The packed ``TaskError``.
+    """
+
+    task_id: bytes
+    name: str
+    queue: str
+    attempt: int
+    starts: int
+    crashes: int
+    died_ns: int
+    record: bytes
+    error: bytes
+
+
+class DeadLetterStore:
+    """
+    The file. One writer, the supervisor; anybody of the same user may read.
+
+    Writing the same task twice keeps one entry, so a supervisor that died between
+    the file and the slot repeats itself without harm. The bounds (entries, bytes,
+    age) drop the oldest; drops are counted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        # The file has to survive processes, not the machine: the page cache does.
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(_SCHEMA)
+        row = self._db.execute("SELECT count(*), total(length(record)) FROM dead")
+        self._entries, self._bytes = (int(it) for it in row.fetchone())
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Write *letters* in one transaction."""
+        with self._transaction():
+            for letter in letters:
+                added = self._db.execute(
+                    f"INSERT OR IGNORE INTO dead ({_COLUMNS})"  # noqa: S608 - constant
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    _row_of(letter),
+                ).rowcount
+                if added > 0:
+                    self._entries += 1
+                    self._bytes += len(letter.record)
+            self._bound(letters[-1].died_ns)
+
+    def list(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
+        """Return the newest entries first."""
+        where = "" if queue is None else "WHERE queue = ?"
+        arguments = [limit] if queue is None else [queue, limit]
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM dead {where}"  # noqa: S608 - constants only
+            " ORDER BY seq DESC LIMIT ?",
+            arguments,
+        )
+        return [_letter_of(row) for row in rows]
+
+    def get(self, task_id: bytes) -> DeadLetter | None:
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM dead WHERE id = ?",  # noqa: S608 - constant
+            [task_id],
+        ).fetchall()
+        return _letter_of(rows[0]) if rows else None
+
+    def remove(self, task_ids: Sequence[bytes]) -> int:
+        """Forget entries that were replayed or purged; returns how many there were."""
+        with self._transaction():
+            gone = sum(
+                self._db.execute("DELETE FROM dead WHERE id = ?", [task_id]).rowcount
+                for task_id in task_ids
+            )
+        self._entries -= gone
+        return gone
+
+    def purge(self, *, queue: str | None = None) -> int:
+        """Forget all entries, or those of one queue."""
+        if queue is None:
+            gone = self._db.execute("DELETE FROM dead").rowcount
+        else:
+            gone = self._db.execute(
+                "DELETE FROM dead WHERE queue = ?", [queue]
+            ).rowcount
+        self._entries -= gone
+        return gone
+
+    @property
+    def count(self) -> int:
+        return self._entries
+
+    @property
+    def dropped(self) -> int:
+        """How many entries the bounds have cost."""
+        return int(self._db.execute("SELECT entries FROM dropped").fetchone()[0])
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+    def _bound(self, now_ns: int) -> None:
+        gone = self._db.execute(
+            "DELETE FROM dead WHERE died_ns < ?", [now_ns - AGE_MAX_NS]
+        ).rowcount
+        self._entries -= gone
+        while self._entries > ENTRIES_MAX or self._bytes > BYTES_MAX:
+            row = self._db.execute(
+                "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"
+                " RETURNING length(record)"
+            ).fetchone()
+            if row is None:
+                break
+            self._entries -= 1
+            self._bytes -= int(row[0])
+            gone += 1
+        if gone:
+            self._db.execute("UPDATE dropped SET entries = entries + ?", [gone])
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT; ROLLBACK when the body raises."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _row_of(letter: DeadLetter) -> tuple[object, ...]:
+    return (
+        letter.task_id,
+        letter.name,
+        letter.queue,
+        letter.attempt,
+        letter.starts,
+        letter.crashes,
+        letter.died_ns,
+        letter.record,
+        letter.error,
+    )
+
+
+def _letter_of(
+    row: tuple[bytes, str, str, int, int, int, int, bytes, bytes],
+) -> DeadLetter:
+    return DeadLetter(
+        task_id=row[0],
+        name=row[1],
+        queue=row[2],
+        attempt=row[3],
+        starts=row[4],
+        crashes=row[5],
+        died_ns=row[6],
+        record=row[7],
+        error=row[8],
+    )

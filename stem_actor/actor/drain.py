@@ -1,0 +1,113 @@
+"""Drain: how a supervisor stops without losing or doubling anything."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from stem_actor.actor.station import Station
+from stem_actor.ring.core import Fault, State
+from stem_actor.ring.native import ffi, lib
+
+
+__all__ = ["Drain"]
+
+_LOOK_S: Final = 0.01
+#: After the deadline what still runs is interrupted, and killed this much later.
+_SOFT_NS: Final = 1_000_000_000
+_STOPPED: Final = msgspec.msgpack.encode({"reason": "stopped"})
+
+
+class Drain:
+    """
+    1. offers nothing more and takes unstarted offers back;
+    2. lets what runs finish until the deadline, then ends it (collateral: a start,
+       not a crash; a named ring runs it again at the next start);
+    3. an anonymous ring cancels what has not started, and waits until its owner has
+       been told; a named one keeps it;
+    4. has the guardian end the tree.
+    """
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._deadline_ns = 0
+        self._began_ns = 0
+        self._finished_before = 0
+        self._killed = False
+        self._done: list[Callable[[dict[str, object]], None]] = []
+        self.is_stopping = False
+
+    def begin(
+        self, deadline_ns: int, done: Callable[[dict[str, object]], None] | None = None
+    ) -> None:
+        """Start to stop; *done* gets the report just before the end."""
+        if done is not None:
+            self._done.append(done)
+        now = self._station.clock.monotonic_ns()
+        if self.is_stopping:
+            self._deadline_ns = min(self._deadline_ns, now + deadline_ns)
+            return
+        self.is_stopping = True
+        self._station.crew.is_stopping = True
+        self._began_ns = now
+        self._deadline_ns = now + deadline_ns
+        self._finished_before = int(self._station.core.stats_row.finished)
+        self._station.crew.quiet(drain=False)
+        self._look()
+
+    def on_signal(self, number: int) -> None:
+        """SIGTERM drains; again, or SIGQUIT, ends now; SIGINT cuts the grace."""
+        if number == signal.SIGQUIT or (number == signal.SIGTERM and self.is_stopping):
+            self.begin(0)
+        elif number == signal.SIGINT:
+            self.begin(_SOFT_NS)
+        elif number == signal.SIGTERM:
+            self.begin(self._station.config.grace_ns)
+
+    def _look(self) -> None:
+        station = self._station
+        station.pump()
+        held = station.crew.quiet(drain=False)
+        now = station.clock.monotonic_ns()
+        if held and now >= self._deadline_ns and not self._killed:
+            self._killed = True
+            for member in station.crew.live():
+                station.crew.kill(member, Fault.COLLATERAL, reason="drain")
+        if held:
+            station.loop.call_later(_LOOK_S, self._look)
+            return
+        if station.config.is_anonymous and self._cancel_waiting():
+            station.loop.call_later(_LOOK_S, self._look)
+            return
+        self._finish(now)
+
+    def _cancel_waiting(self) -> bool:
+        """Cancel what has not started; True while an owner still has to be told."""
+        core = self._station.core
+        payload = ffi.from_buffer(_STOPPED)
+        for number in range(core.slots):
+            state = core.state_of(number)
+            if state in (State.READY, State.DELAYED, State.PARKED, State.HELD):
+                slot = core.slot(number)
+                lib.sa_core_revoke(
+                    core.handle, number, slot.gen, payload, len(_STOPPED)
+                )
+        self._station.pump()
+        now = self._station.clock.monotonic_ns()
+        stats = core.stats_row
+        return int(stats.live) > 0 and now < self._deadline_ns + _SOFT_NS
+
+    def _finish(self, now_ns: int) -> None:
+        stats = self._station.core.stats()
+        report: dict[str, object] = {
+            "finished": stats["finished"] - self._finished_before,
+            "unstarted": stats["ready"] + stats["delayed"] + stats["parked"],
+            "live": stats["live"],
+            "durationNs": now_ns - self._began_ns,
+        }
+        for done in self._done:
+            done(report)
+        self._station.stop()

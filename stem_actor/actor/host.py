@@ -1,0 +1,196 @@
+"""The host's side of an embedded ring: start it, revive it, stop it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from stem_actor.actor.birth import Birth
+from stem_actor.actor.config import SupervisorConfig, write_config
+from stem_actor.actor.connection import Connection
+from stem_actor.actor.guardian import Guardian
+from stem_actor.actor.importing import ImportSpec
+from stem_actor.actor.launch import LaunchSpec, become_guardian, launch
+from stem_actor.errors import BrokerUnavailable, RingError, RingInUse, StemError
+from stem_actor.model.stop_report import StopReport
+from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.native import require
+
+__all__ = ["RingHost", "supervisor_argv"]
+
+_START_S: Final = 30.0
+_END_S: Final = 5.0
+
+_BOOT: Final = (
+    "import sys; sys.path[:0] = {path!r}; "
+    "from stem_actor.actor.supervisor import main; main()"
+)
+
+
+def supervisor_argv(directory: Path) -> tuple[str, ...]:
+    """Return the command of a supervisor: clean, isolated, with our import path."""
+    path = [entry for entry in sys.path if entry and Path(entry).exists()]
+    return (sys.executable, "-I", "-c", _BOOT.format(path=path), str(directory))
+
+
+class RingHost:
+    """
+    One embedded tree.
+
+    Args:
+        directory: Where the ring lies.
+        config: What its supervisor is told.
+        body: What each worker runs; a closure where the host can be forked.
+        import_spec: Where the same code is found by name, for other start methods.
+        start_method: ``auto``, ``fork``, ``import`` or ``spawn``.
+    """
+
+    def __init__(
+        self,
+        directory: RingDirectory,
+        config: SupervisorConfig,
+        *,
+        body: Callable[[Birth], None],
+        import_spec: ImportSpec | None = None,
+        start_method: str = "auto",
+    ) -> None:
+        self.directory = directory
+        self._config = config
+        self._body = body
+        self._import_spec = import_spec
+        self._start_method = start_method
+        self._pid = os.getpid()
+        self.guardian: Guardian | None = None
+        self.connection: Connection | None = None
+
+    def start(self) -> Connection:
+        """
+        Start the tree and connect to it.
+
+        Raises:
+            RingInUse: If another supervisor runs this ring; names its pid.
+            RingError: If it cannot come up; says why.
+        """
+        require()
+        self._launch()
+        self.connection = Connection(self.directory, revive=self._revive)
+        return self.connection
+
+    def become_guardian(self) -> None:
+        """Turn this process into the tree's guardian (the command line); no return."""
+        require()
+        self._prepare()
+        become_guardian(self._spec())
+
+    def stop(self, deadline_s: float) -> StopReport:
+        """
+        Drain until *deadline_s* from now, then end everything; never raises for a
+        tree that is gone already.
+        """
+        answer: dict[str, object] = {}
+        connection, guardian = self.connection, self.guardian
+        if connection is None or guardian is None:
+            return StopReport()
+        with suppress(StemError, OSError):
+            if guardian.is_alive():
+                answer = connection.request(
+                    "stop",
+                    deadlineNs=int(deadline_s * 1e9),
+                    timeout_s=deadline_s + _END_S,
+                )
+                connection.replies.drain_if_free()
+        if not guardian.wait(_END_S):
+            guardian.end()
+            guardian.wait(_END_S)
+        with suppress(StemError):
+            connection.replies.drain_if_free()
+        connection.close()
+        guardian.close()
+        self.connection = self.guardian = None
+        if self.directory.is_anonymous:
+            shutil.rmtree(self.directory.path, ignore_errors=True)
+        return _report_of(answer)
+
+    def forget(self) -> None:
+        """In a child of the host: let go without touching the tree."""
+        if self.connection is not None:
+            self.connection.close()
+        if self.guardian is not None:
+            self.guardian.close()
+        self.connection = self.guardian = None
+
+    # --- inside
+
+    def _prepare(self) -> None:
+        self.directory.create()
+        owner = self.directory.owner()
+        if owner is not None:
+            raise RingInUse(owner, path=str(self.directory.path))
+        write_config(self.directory.config, self._config)
+
+    def _spec(self) -> LaunchSpec:
+        return LaunchSpec(
+            directory=str(self.directory.path),
+            supervisor_argv=supervisor_argv(self.directory.path),
+            worker_body=self._body,
+            remove_directory=self.directory.is_anonymous,
+            start_method=self._start_method,
+            import_spec=self._import_spec,
+        )
+
+    def _launch(self) -> None:
+        self._prepare()
+        guardian = launch(self._spec())
+        line = guardian.wait_status(_START_S)
+        if line == "ready":
+            self.guardian = guardian
+            return
+        guardian.end()
+        guardian.wait(_END_S)
+        guardian.close()
+        words = self._last_words()
+        if self.directory.is_anonymous:
+            shutil.rmtree(self.directory.path, ignore_errors=True)
+        raise _start_error(line, words)
+
+    def _revive(self) -> None:
+        """The next call after the guardian's death starts the tree again."""
+        if self.guardian is not None and self.guardian.is_alive():
+            return
+        if os.getpid() != self._pid or not self.directory.path.exists():
+            raise BrokerUnavailable("the tree of this app is gone with its ring")
+        if self.guardian is not None:
+            self.guardian.close()
+        self._launch()
+
+    def _last_words(self) -> str:
+        with suppress(OSError):
+            return self.directory.log.read_text(errors="replace").strip()
+        return ""
+
+
+def _start_error(line: str | None, words: str) -> StemError:
+    if line is None:
+        return RingError(f"the supervisor did not come up within {_START_S:g} s")
+    told = line.removeprefix("failed: ") or "the guardian ended"
+    kind, _, text = told.partition(": ")
+    if kind == "RingInUse":
+        return RingError(text)
+    last = words.splitlines()[-1] if words else None
+    return RingError(
+        f"the supervisor cannot run: {text or told}",
+        hint=f"its last words: {last}" if last else None,
+    )
+
+
+def _report_of(answer: dict[str, object]) -> StopReport:
+    return StopReport(
+        finished=int(str(answer.get("finished", 0))),
+        unstarted=int(str(answer.get("unstarted", 0))),
+        duration=int(str(answer.get("durationNs", 0))) / 1e9,
+    )

@@ -1,0 +1,157 @@
+"""
+Finding the user's code by name, in a process that is no copy of the host.
+
+The host says what to import (``ImportSpec``); the zygote, or with ``spawn`` each
+worker, imports it. A script's ``__main__`` is loaded from its file as ``__mp_main__``,
+so that its ``if __name__ == "__main__":`` part does not run again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from types import ModuleType
+
+from stem_actor.errors import HandlerNotImportable, SettingsError
+
+MAIN = "__main__"
+_MAIN_ALIAS = "__mp_main__"
+
+_importing = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSpec:
+    """
+    Where the user's code is.
+
+    Attributes:
+        body: The worker's body as ``module:qualname``.
+        prepare: What the zygote calls once, likewise; None for nothing.
+        handlers: Task name → handler: their modules are imported.
+        modules: Modules to import beside those.
+    """
+
+    body: str
+    prepare: str | None = None
+    handlers: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+
+    def all_modules(self) -> tuple[str, ...]:
+        """
+        Return every module to import, each once.
+
+        Raises:
+            HandlerNotImportable: If a handler cannot be found by its name.
+        """
+        found = [require_importable(name, it) for name, it in self.handlers.items()]
+        wanted = [*self.modules, *(reference.split(":")[0] for reference in found)]
+        return tuple(dict.fromkeys(wanted))
+
+
+def is_importing() -> bool:
+    """Return whether this process is importing the user's modules right now."""
+    return _importing
+
+
+def require_importable(name: str, handler: Callable[..., object]) -> str:
+    """
+    Return where *handler* is found, as ``module:qualname``.
+
+    Args:
+        name: The task's name, for the message.
+        handler: The user's function.
+
+    Raises:
+        HandlerNotImportable: If it is a lambda, is defined inside a function, or in
+            a ``__main__`` that has no file (a notebook, the interactive prompt).
+    """
+    module = getattr(handler, "__module__", None)
+    qualname = getattr(handler, "__qualname__", None)
+    reason = None
+    if not isinstance(module, str) or not isinstance(qualname, str):
+        reason = f"a {type(handler).__name__} has no name to find it by"
+    elif "<lambda>" in qualname:
+        reason = "it is a lambda"
+    elif "<locals>" in qualname:
+        reason = f"{qualname} is defined inside a function"
+    elif module == MAIN and main_location() is None:
+        reason = "it is defined in an interactive session, which has no file"
+    if reason is not None:
+        raise HandlerNotImportable(name, reason=reason)
+    return f"{module}:{qualname}"
+
+
+def main_location() -> Mapping[str, str] | None:
+    """Return where ``__main__`` came from: ``module`` or ``path``; None for nowhere."""
+    main = sys.modules[MAIN]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        return {"module": spec.name}
+    path = getattr(main, "__file__", None)
+    if path is None or not os.path.isfile(path):
+        return None
+    return {"path": os.path.abspath(path)}
+
+
+def import_all(modules: tuple[str, ...], main: Mapping[str, str] | None) -> None:
+    """
+    Import *modules*; ``__main__`` among them is loaded from *main*.
+
+    Raises:
+        ImportError: If one is not found; and whatever a module raises.
+    """
+    global _importing
+    _importing = True
+    try:
+        for module in modules:
+            if module == MAIN:
+                _load_main(main)
+            else:
+                importlib.import_module(module)
+    finally:
+        _importing = False
+
+
+def resolve(reference: str) -> Callable[..., object]:
+    """
+    Return the object that ``module:qualname`` names; the module is imported.
+
+    Raises:
+        SettingsError: If there is no such thing, or it cannot be called.
+    """
+    module, _, qualname = reference.partition(":")
+    try:
+        found: object = reduce(
+            getattr, qualname.split("."), importlib.import_module(module)
+        )
+    except (AttributeError, ImportError) as error:
+        raise SettingsError([f"{reference!r} cannot be found: {error}"]) from error
+    if not callable(found):
+        raise SettingsError([f"{reference!r} is a {type(found).__name__}, no function"])
+    return found
+
+
+def _load_main(main: Mapping[str, str] | None) -> None:
+    if main is None:
+        raise ImportError("__main__ has no file it could be loaded from")
+    # One module under both names: a global that a handler sets is seen by either.
+    module = ModuleType(_MAIN_ALIAS)
+    sys.modules[_MAIN_ALIAS] = sys.modules[MAIN] = module
+    if "module" in main:
+        spec = importlib.util.find_spec(main["module"])
+        if spec is None or spec.loader is None or spec.origin is None:
+            raise ImportError(f"the main module {main['module']} is not found")
+        path = spec.origin
+        module.__package__ = spec.parent  # relative imports go by this
+    else:
+        path = main["path"]
+    module.__file__ = path
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec")
+    exec(code, module.__dict__)  # noqa: S102 - it is the user's own program

@@ -1,0 +1,41 @@
+"""The station: the parts of a running supervisor, for those who serve requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stem_actor.actor.config import SupervisorConfig
+from stem_actor.actor.crew import Crew
+from stem_actor.actor.dead_letters import DeadLetterStore
+from stem_actor.actor.producers import Producers
+from stem_actor.clock import Clock
+from stem_actor.ring.core import Core
+from stem_actor.ring.directory import RingDirectory
+
+__all__ = ["Station"]
+
+
+@dataclass(slots=True)
+class Station:
+    """
+    Everything that the control socket and the drain work with.
+
+    Attributes:
+        pump: Lets the core work now; call it after each change of its state.
+        stop: Ends the tree.
+        recovered: What the last recovery found, by kind.
+    """
+
+    directory: RingDirectory
+    config: SupervisorConfig
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    core: Core
+    crew: Crew
+    producers: Producers
+    dead_letters: DeadLetterStore
+    pump: Callable[[], None]
+    stop: Callable[[], None]
+    recovered: dict[str, int] = field(default_factory=dict)

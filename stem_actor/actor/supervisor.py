@@ -1,0 +1,327 @@
+"""The supervisor: owns the arena, decides everything, runs no user code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from stem_actor.actor import verbs
+from stem_actor.actor.config import SupervisorConfig, read_config
+from stem_actor.actor.control import ControlServer
+from stem_actor.actor.crew import Crew, Member
+from stem_actor.actor.dead_letters import DeadLetter, DeadLetterStore
+from stem_actor.actor.drain import Drain
+from stem_actor.actor.judge import Cause, Judge
+from stem_actor.actor.limits import Limits
+from stem_actor.actor.producers import Producers
+from stem_actor.actor.station import Station
+from stem_actor.actor.verbs import Message, Verb
+from stem_actor.clock import Clock, SystemClock
+from stem_actor.errors import StemError
+from stem_actor.ring.core import Core, Event, EventType, Fault, State, create_core
+from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.native import lib
+from stem_actor.ring.record import unpack_record
+from stem_actor.ring.segment import Segment, create_segment, open_segment
+
+__all__ = ["Supervisor", "main"]
+
+GUARDIAN_FD: Final = 3
+BELL_FD: Final = 4
+STATUS_FD: Final = 5
+
+_POLL_NS: Final = 3_000
+_SWEEP_NS: Final = 50_000_000
+_IDLE_SWEEP_NS: Final = 250_000_000
+
+
+class Supervisor:
+    """
+    One process, one thread, one loop.
+
+    1. takes the lock, maps or creates the arena and every ring, recovers;
+    2. asks the guardian for workers;
+    3. on each bell lets the C core work, then handles what it left to Python;
+    4. serves the control socket; 5. drains and leaves.
+    """
+
+    def __init__(
+        self,
+        directory: RingDirectory,
+        config: SupervisorConfig,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+    ) -> None:
+        self.directory = directory
+        self.config = config
+        self.clock = clock
+        self.loop = loop
+        self.lock_fd = directory.take_lock()
+        self.core = self._open_core()
+        self.epoch = self.core.begin_epoch()
+        self.bell = _open_bell(directory.bell)
+        self.dead_letters = DeadLetterStore(directory.dead_letters)
+        self.guardian = socket.socket(fileno=GUARDIAN_FD)
+        self.guardian.setblocking(False)
+        self.judge = Judge(self.core, config, clock)
+        self.crew = Crew(
+            self.core, config, directory, self.guardian, clock, loop,
+            claim=self._claim, on_death=self._on_death,
+        )  # fmt: skip
+        self.producers = Producers(self.core, directory, self.bell, BELL_FD, loop)
+        self.limits = Limits(self.core, self.crew, config, clock, loop)
+        self.station = Station(
+            directory, config, clock, loop, self.core, self.crew, self.producers,
+            self.dead_letters, self.pump, self.stop,
+        )  # fmt: skip
+        self.drain = Drain(self.station)
+        self.control = ControlServer(self.station, self.drain)
+        self.finished: asyncio.Future[int] = loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._unclaimed: list[Event] = []
+        self._undecided: list[tuple[int, int, Cause]] = []
+
+    # --- life
+
+    def start(self) -> None:
+        """Recover, open for business, ask for workers."""
+        self.crew.open_rings(self.core.instance)
+        self.producers.reopen()
+        now, wall = self.clock.monotonic_ns(), self.clock.wall_ns()
+        self.station.recovered = self.core.recover(now, wall)
+        broken = self.core.check()
+        if broken:
+            raise StemError(
+                f"the ring does not pass its checks after recovery: {broken}"
+            )
+        self.loop.add_reader(BELL_FD, self.pump)
+        self.loop.add_reader(GUARDIAN_FD, self._on_guardian)
+        self.control.open()
+        self.crew.start()
+        self.pump()
+        verbs.send(self.guardian, Message(Verb.READY))
+        with suppress(OSError):  # nobody reads it after the first start
+            os.write(STATUS_FD, b"ready\n")
+
+    def stop(self, code: int = 0) -> None:
+        """Have the guardian end everything, this process included."""
+        if self.finished.done():
+            return
+        self.core.mark_clean()
+        verbs.send(self.guardian, Message(Verb.SHUTDOWN, value=code))
+        self.finished.set_result(code)
+
+    # --- the hot part
+
+    def pump(self) -> None:
+        """Let the core work until there is nothing, then arm the timer."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(BELL_FD)
+        sweep = _SWEEP_NS if self.core_is_live() else _IDLE_SWEEP_NS
+        self._decide()
+        for _ in range(8):
+            left = self.core.run(self.bell.at, poll_ns=_POLL_NS, sweep_ns=sweep)
+            events = self._unclaimed + self.core.events()
+            if events:
+                self._unclaimed = []
+                self._handle(events)
+            elif left:
+                self._arm(left)
+                return
+        self.loop.call_soon(self.pump)
+
+    def core_is_live(self) -> bool:
+        return bool(self.core.stats_row.live) or self.producers.has_traffic
+
+    def _arm(self, left_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(left_ns / 1e9, self.pump)
+
+    def _handle(self, events: list[Event]) -> None:
+        dead: list[Event] = []
+        for event in events:
+            match event.type:
+                case EventType.DEAD_LETTER:
+                    dead.append(event)
+                case EventType.SOFT | EventType.HARD:
+                    self.limits.on_limit(event)
+                case EventType.HELD:
+                    # Held since before this supervisor: the fence is all we know.
+                    self._undecided.append((event.slot, event.gen, Cause()))
+                case EventType.FREED_SPOOL:
+                    self._remove_spool(event.task_id)
+                case EventType.CORRUPT:
+                    self._on_corrupt(event)
+                case EventType.WATCHED:
+                    self.control.on_finished(event)
+        if dead:
+            self._write_dead_letters(dead)
+
+    # --- what the core leaves to us
+
+    def _claim(self, member: Member) -> None:
+        """Note which starts the death of *member* has just cost."""
+        for event in self.core.events():
+            if event.type == EventType.HELD:
+                member.held.append((event.slot, event.gen))
+            else:
+                self._unclaimed.append(event)
+
+    def _on_death(self, member: Member, cause: Cause) -> None:
+        self._undecided += [(slot, gen, cause) for slot, gen in member.held]
+        self.loop.call_soon(self.pump)
+
+    def _decide(self) -> None:
+        """Judge what is held; where there is no room to say it, the next time."""
+        waiting, self._undecided = self._undecided, []
+        for number, gen, cause in waiting:
+            slot = self.core.slot(number)
+            if slot.gen != gen or slot.state != State.HELD:
+                continue
+            if not self.judge.judge(slot, cause):
+                self._undecided.append((number, gen, cause))
+
+    def _write_dead_letters(self, events: list[Event]) -> None:
+        letters, slots = [], []
+        for event in events:
+            slot = self.core.slot(event.slot)
+            if slot.gen != event.gen or slot.state != State.FINISHED:
+                continue
+            record = self.core.record(slot)
+            head = unpack_record(record).head
+            slots.append(slot)
+            letters.append(
+                DeadLetter(
+                    task_id=slot.task_id,
+                    name=head.name,
+                    queue=head.queue,
+                    attempt=slot.attempt,
+                    starts=slot.starts,
+                    crashes=slot.crashes,
+                    died_ns=slot.finished_ns,
+                    record=record,
+                    error=self.core.outcome(slot),
+                )
+            )
+        if not letters:
+            return
+        self.dead_letters.add(letters)  # first the file, then the slot lets go
+        for slot in slots:
+            lib.sa_core_dead_lettered(self.core.handle, slot.number, slot.gen)
+
+    def _remove_spool(self, task_id: bytes) -> None:
+        for path in self.directory.spool.glob(f"{task_id.hex()}*"):
+            path.unlink(missing_ok=True)
+
+    def _on_corrupt(self, event: Event) -> None:
+        kind, number = (
+            ("worker", event.worker) if event.a == 0 else ("producer", event.worker)
+        )
+        print(
+            f"stem-supervisor: the ring of {kind} {number} is corrupt", file=sys.stderr
+        )
+        if event.a == 0:
+            self.crew.kill(self.crew.members[number], Fault.CORRUPT, reason="corrupt")
+        else:
+            self.producers.quarantine(number)
+
+    # --- the guardian
+
+    def _on_guardian(self) -> None:
+        while True:
+            try:
+                got = verbs.receive(self.guardian)
+            except BlockingIOError:
+                break
+            if got is None:  # the guardian is gone, and so are we in a moment
+                os._exit(70)
+            message, fd = got
+            if fd >= 0:
+                os.close(fd)
+            self._obey(message)
+        self.pump()
+
+    def _obey(self, message: Message) -> None:
+        match message.verb:
+            case Verb.BORN:
+                self.crew.on_born(message)
+            case Verb.DIED:
+                self.crew.on_died(message)
+            case Verb.SIGNAL:
+                self.drain.on_signal(message.value)
+            case Verb.ZYGOTE if message.value == verbs.ZygoteNews.NONE_LEFT:
+                self.crew.last_error = "no zygote is left to make workers"
+
+    # --- files
+
+    def _open_core(self) -> Core:
+        path = self.directory.core
+        if path.exists():
+            segment = open_segment(path, writable=True)
+        else:
+            segment = create_core(
+                path, slots=self.config.slots, arena_bytes=self.config.arena_bytes
+            )
+        return Core(
+            segment,
+            workers_max=self.config.workers + 1,
+            result_ttl_ns=self.config.result_ttl_ns,
+            child_reserve=self.config.slots // 10,
+        )
+
+
+def _open_bell(path: Path) -> Segment:
+    if path.exists():
+        return open_segment(path, writable=True)
+    return create_segment(path, 4096)
+
+
+def _raise_fd_limit() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+
+
+async def _supervise(directory: RingDirectory, config: SupervisorConfig) -> int:
+    loop = asyncio.get_running_loop()
+    supervisor = Supervisor(directory, config, loop, SystemClock())
+    supervisor.start()
+    return await supervisor.finished
+
+
+def main(argv: list[str] | None = None) -> Any:
+    """Run the supervisor of the directory in *argv*; the guardian exec's this."""
+    arguments = sys.argv[1:] if argv is None else argv
+    path = Path(arguments[0])
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for fd in (GUARDIAN_FD, BELL_FD, STATUS_FD):
+        os.set_inheritable(fd, False)
+    _raise_fd_limit()
+    try:
+        config = read_config(path / "config.json")
+        directory = RingDirectory(path, is_anonymous=config.is_anonymous)
+        code = uvloop.run(_supervise(directory, config))
+    except Exception as error:
+        if isinstance(error, StemError):
+            line = f"{type(error).__name__}: {error}"
+        else:
+            import traceback
+
+            traceback.print_exc()
+            line = f"{type(error).__name__}: {error}"
+        with suppress(OSError):
+            os.write(STATUS_FD, f"failed: {line}\n".encode())
+        sys.exit(70)
+    sys.exit(code)

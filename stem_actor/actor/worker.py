@@ -1,0 +1,188 @@
+"""The worker actor: takes one task at a time, runs it, reports."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from stem_actor.actor.birth import Birth
+from stem_actor.actor.runtime import ChildSubmitter, WorkerRuntime
+from stem_actor.actor.soft import SoftLimit
+from stem_actor.engine.execute import Executor, Report
+from stem_actor.model.error import TaskError
+from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.mailbox import Grant, Mailbox
+from stem_actor.ring.native import Status, ffi, lib, raise_for
+from stem_actor.ring.producer import Kind, RingProducer
+from stem_actor.ring.segment import open_segment
+from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.outcome import pack_failure
+from stem_actor.tasks.registry import Registry
+
+__all__ = ["Hooks", "WorkerActor", "open_mailbox"]
+
+_SLICE_NS: Final = 100_000_000
+_ROOM_NS: Final = 1_000_000_000
+NODES_MAX: Final = 100_000
+DEPTH_MAX: Final = 64
+
+Hook = Callable[[], object]
+
+
+class Hooks:
+    """What the user wants done once in each worker."""
+
+    def __init__(self, init: Sequence[Hook] = (), shutdown: Sequence[Hook] = ()) -> None:
+        self.init = list(init)
+        self.shutdown = list(shutdown)
+
+
+def open_mailbox(birth: Birth) -> tuple[Mailbox, ChildSubmitter]:
+    """
+    Map this worker's rings.
+
+    Raises:
+        RingError: If they are corrupt, or meant for a later incarnation: this
+            process was born for a supervisor that is gone.
+    """
+    directory = RingDirectory(Path(birth.directory), is_anonymous=True)
+    ring = open_segment(directory.worker_ring(birth.index), writable=True)
+    core = open_segment(directory.core, writable=False)
+    bell = open_segment(directory.bell, writable=True)
+    mailbox = Mailbox(
+        ring, core, bell,
+        bell_fd=birth.bell_fd, epoch=birth.epoch, incarnation=birth.incarnation,
+    )  # fmt: skip
+    submit = RingProducer(
+        open_segment(directory.worker_ring(birth.index), writable=True),
+        open_segment(directory.bell, writable=True),
+        birth.bell_fd,
+    )
+    return mailbox, ChildSubmitter(submit, 0)
+
+
+class WorkerActor:
+    """
+    1. maps its rings, arms its last words, runs the user's init hooks;
+    2. takes a task, runs it in the main thread, reports; again;
+    3. leaves when it is told to drain, or after a start that was interrupted: no
+       half-imported module or half-used connection survives into the next task.
+    """
+
+    def __init__(self, birth: Birth, registry: Registry, executor: Executor) -> None:
+        self.birth = birth
+        self.mailbox, self.children = open_mailbox(birth)
+        self.executor = executor
+        self._task_of = registry.by_hash
+        self._words: IO[bytes] = self._arm_last_words()
+        self.soft = SoftLimit(self.mailbox, birth.wake_fd)
+        self.is_leaving = False
+
+    def run(self, hooks: Hooks) -> None:
+        """Serve until there is a reason to leave."""
+        for hook in hooks.init:
+            hook()
+        try:
+            self._serve()
+        finally:
+            for hook in hooks.shutdown:
+                hook()
+
+    # --- inside
+
+    def _serve(self) -> None:
+        grant = Grant()
+        raw, handle = grant.raw, self.mailbox.handle
+        take, finish = lib.sa_worker_next, lib.sa_worker_finish_next
+        while not self.is_leaving:
+            rc = take(handle, raw, _SLICE_NS)
+            while rc == Status.OK:
+                report = self.start(grant)
+                if report.kind != Kind.SUCCEEDED or self.is_leaving:
+                    self.mailbox.report(
+                        grant, report.kind, report.payload, report.delay_ns
+                    )
+                    break
+                payload = report.payload
+                rc = finish(handle, raw, payload, len(payload), _ROOM_NS)
+                while rc in (Status.TIMEOUT, Status.INTERRUPTED):
+                    rc = finish(handle, raw, payload, len(payload), _ROOM_NS)
+                if rc == Status.TOO_LARGE and raw.cell != 0xFFFFFFFF:
+                    self._report_too_large(grant, len(payload))
+                    break
+            else:
+                if rc not in (Status.EMPTY, Status.TIMEOUT, Status.INTERRUPTED):
+                    raise_for(rc, "reading the mailbox")
+                if self.mailbox.is_draining:
+                    return
+
+    def start(self, grant: Grant) -> Report:
+        """Run the task in *grant* to its report."""
+        raw = grant.raw
+        task = self._task_of(raw.type_hash)
+        if task is None:
+            return Report(Kind.UNKNOWN, b"", 0)
+        refused = self.refuse(grant)
+        if refused is not None:
+            return refused
+        runtime = WorkerRuntime(self.mailbox, grant, self.children)
+        self.soft.current = runtime
+        try:
+            return self.executor.execute(task, self.delivery(grant), runtime)
+        finally:
+            self.soft.current = None
+            if runtime.was_interrupted:
+                self.is_leaving = True
+
+    @staticmethod
+    def delivery(grant: Grant) -> Delivery:
+        raw = grant.raw
+        return Delivery(
+            ffi.buffer(raw.task + 16, 16)[:],
+            raw.attempt,
+            raw.starts,
+            raw.task[3],
+            ffi.buffer(raw.body, raw.body_len)[:],
+            lambda: grant.record().head,
+            raw.flags,
+        )
+
+    @staticmethod
+    def refuse(grant: Grant) -> Report | None:
+        """Refuse a body that would cost more to decode than a body may."""
+        raw = grant.raw
+        if raw.body_len <= 256:  # cannot hold enough to matter
+            return None
+        rc = lib.sa_prescan(raw.body, raw.body_len, NODES_MAX, DEPTH_MAX, _NODES)
+        if rc == Status.OK:
+            return None
+        why = (
+            f"more than {NODES_MAX:,} values or {DEPTH_MAX} levels"
+            if rc == Status.TOO_LARGE
+            else "it is not one whole MessagePack value"
+        )
+        error = TaskError(type="PayloadError", message=f"the body was refused: {why}")
+        return Report(Kind.FAILED, pack_failure(error), 0)
+
+    def _report_too_large(self, grant: Grant, size: int) -> None:
+        limit = self.mailbox.payload_max
+        error = TaskError(
+            type="PayloadTooLarge",
+            message=f"the result takes {size:,} bytes, {limit:,} are allowed",
+        )
+        self.mailbox.report(grant, Kind.FAILED, pack_failure(error))
+
+    def _arm_last_words(self) -> IO[bytes]:
+        """Where the interpreter writes every thread's stack when it crashes."""
+        directory = RingDirectory(Path(self.birth.directory), is_anonymous=True)
+        path = directory.last_words(self.birth.index)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        words = os.fdopen(fd, "wb", buffering=0)
+        faulthandler.enable(words, all_threads=True)
+        return words
+
+
+_NODES: Final = ffi.new("uint32_t *") if ffi is not None else None

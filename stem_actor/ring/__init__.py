@@ -1,0 +1,1 @@
+"""The shared-memory arena in Python clothes; the only importer of the C core."""

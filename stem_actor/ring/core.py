@@ -1,0 +1,283 @@
+"""The supervisor's side: the C core, its segment and every ring attached to it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from stem_actor.errors import RingError
+from stem_actor.ring.native import Status, ffi, lib, raise_for
+from stem_actor.ring.segment import Segment, create_segment
+
+__all__ = [
+    "NO_SLOT",
+    "Core",
+    "Event",
+    "EventType",
+    "Fault",
+    "SlotView",
+    "State",
+    "create_core",
+]
+
+NO_SLOT: Final = 0xFFFFFFFF
+_EVENT: Final = struct.Struct("<IIIIQQ16s")
+_SLOT: Final = struct.Struct("<Q16sIIIIIIQQIIq")
+_VAR: Final = struct.Struct("<IIHHHHq")
+_EVENTS: Final = 1024
+_STEP_NS: Final = 2_000_000
+_PAGE: Final = 4096
+
+
+class State:
+    """The numbers of ``enum sa_state``."""
+
+    FREE: Final = 0
+    READY: Final = 1
+    DELAYED: Final = 2
+    LEASED: Final = 3
+    HELD: Final = 4
+    FINISHED: Final = 5
+    PARKED: Final = 6
+
+
+class Fault:
+    """The numbers of ``enum sa_fault``."""
+
+    NONE: Final = 0
+    CRASH: Final = 1
+    COLLATERAL: Final = 2
+    HARD: Final = 3
+    MEMORY: Final = 4
+    REVOKED: Final = 5
+    CORRUPT: Final = 6
+
+
+class EventType:
+    """The numbers of ``enum sa_event_type``."""
+
+    DEAD_LETTER: Final = 1
+    FREED_SPOOL: Final = 2
+    CORRUPT: Final = 3
+    SOFT: Final = 4
+    HARD: Final = 5
+    HELD: Final = 6
+    PARKED: Final = 7
+    RETRIED: Final = 8
+    REVOKE: Final = 9
+    WATCHED: Final = 10
+
+
+class Event(NamedTuple):
+    """Something the core leaves to Python; see ``enum sa_event_type``."""
+
+    type: int
+    slot: int
+    gen: int
+    worker: int
+    a: int
+    b: int
+    task_id: bytes
+
+
+class SlotView(NamedTuple):
+    """A copy of one slot."""
+
+    number: int
+    state: int
+    owner: int
+    gen: int
+    task_id: bytes
+    body_at: int
+    body_len: int
+    out_at: int
+    out_len: int
+    out_kind: int
+    queue: int
+    finished_ns: int
+    attempt: int
+    starts: int
+    crashes: int
+    collaterals: int
+    fault: int
+    marks: int
+    due_ns: int
+
+
+def create_core(path: Path, *, slots: int, arena_bytes: int) -> Segment:
+    """
+    Create and format the core segment.
+
+    Raises:
+        RingError: If the sizes are out of range, or there is no room.
+    """
+    size = int(lib.sa_arena_size(slots, arena_bytes))
+    if not size:
+        raise RingError(
+            f"{slots} slots and {arena_bytes} arena bytes are out of range",
+            hint="slots: 64 to 2**24; arena_bytes: a multiple of 64 KiB, from 256 KiB",
+        )
+    segment = create_segment(path, size)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    rc = lib.sa_arena_init(
+        segment.at, size, slots, arena_bytes, os.urandom(16), bytes.fromhex(boot)
+    )
+    raise_for(rc, f"formatting {path}")
+    return segment
+
+
+class Core:
+    """The dispatch core. One thread; times are nanoseconds."""
+
+    def __init__(
+        self,
+        segment: Segment,
+        *,
+        workers_max: int,
+        result_ttl_ns: int,
+        child_reserve: int,
+        dwell_ns: int = 5_000_000,
+        credits_max: int = 64,
+    ) -> None:
+        self.segment = segment
+        self._super: Any = ffi.cast("struct sa_super *", segment.at)
+        options = ffi.new("struct sa_core_options *")
+        options.workers_max = workers_max
+        options.result_ttl_ns = result_ttl_ns
+        options.child_reserve = child_reserve
+        options.dwell_ns = dwell_ns
+        options.credits_max = credits_max
+        status = ffi.new("int *")
+        self.handle: Any = lib.sa_core_open(segment.at, segment.size, options, status)
+        raise_for(status[0], f"opening {segment.path}")
+        base = ffi.cast("uint8_t *", segment.at)
+        self.stats_row: Any = ffi.cast("struct sa_stats *", base + _PAGE)
+        self.slots: Final[int] = self._super.slots
+        self._arena_at: Final[int] = self._super.arena_at
+        self._queues: Any = ffi.cast("struct sa_queue_row *", base + 2 * _PAGE)
+        rows = 2 * _PAGE + 256 * 256
+        self.worker_rows: Any = ffi.cast("struct sa_worker_row *", base + rows)
+        self._events: Any = ffi.new("struct sa_event[]", _EVENTS)
+        self._slots: Any = ffi.cast("struct sa_slot *", base + rows + 1024 * 64)
+
+    # --- identity and life
+
+    @property
+    def epoch(self) -> int:
+        return int(self._super.epoch)
+
+    @property
+    def instance(self) -> bytes:
+        return bytes(ffi.buffer(self._super.instance))
+
+    def begin_epoch(self) -> int:
+        """Say that this process supervises from now on; returns the new epoch."""
+        self._super.epoch += 1
+        self._super.supervisor_pid = os.getpid()
+        self._super.clean = 0
+        return self.epoch
+
+    def mark_clean(self) -> None:
+        self._super.clean = 1
+
+    def recover(self, now_ns: int, wall_ns: int) -> dict[str, int]:
+        """Rebuild everything private from the slots; call once, after attaching."""
+        out = ffi.new("struct sa_recovered *")
+        raise_for(lib.sa_core_recover(self.handle, now_ns, wall_ns, out), "recovery")
+        names = ("live", "finished", "requeued", "held", "bad")
+        return {name: int(getattr(out, name)) for name in names}
+
+    def check(self) -> int:
+        """Walk every invariant; 0, or the number of the first broken one."""
+        return int(lib.sa_core_check(self.handle))
+
+    def close(self) -> None:
+        handle, self.handle = self.handle, ffi.NULL
+        if handle != ffi.NULL:
+            lib.sa_core_close(handle)
+
+    # --- stepping
+
+    def run(self, bell: Any, *, poll_ns: int, sweep_ns: int) -> int:
+        """Work until there is nothing; returns nanoseconds to sleep, 0 = again."""
+        return int(lib.sa_core_run(self.handle, bell, _STEP_NS, poll_ns, sweep_ns))
+
+    def step(self, now_ns: int, wall_ns: int, budget: int = 256) -> int:
+        """One step at a given time; returns how many records moved."""
+        return int(lib.sa_core_step(self.handle, now_ns, wall_ns, budget))
+
+    def next_ns(self) -> int:
+        return int(lib.sa_core_next(self.handle))
+
+    def events(self) -> list[Event]:
+        """Take the events that wait, at most 1,024."""
+        n = lib.sa_core_events(self.handle, self._events, _EVENTS)
+        if not n:
+            return []
+        data = ffi.buffer(self._events, n * _EVENT.size)
+        return [Event._make(row) for row in _EVENT.iter_unpack(data)]
+
+    # --- looking
+
+    def slot(self, number: int) -> SlotView:
+        """Return a copy of slot *number*."""
+        raw = bytes(ffi.buffer(self._slots + number, 128))
+        f = _SLOT.unpack_from(raw)
+        word = f[0]
+        var = _VAR.unpack_from(raw, 80 + 24 * (word >> 59 & 1))
+        return SlotView(
+            number, word >> 60, word >> 44 & 0xFFF, word & 0xFFFFFFFF, f[1],
+            f[2], f[3], f[5], f[6], f[7], f[11], f[12], *var,
+        )  # fmt: skip
+
+    def state_of(self, number: int) -> int:
+        """Return the state of slot *number* without copying it."""
+        return int(self._slots[number].word) >> 60
+
+    def find(self, task_id: bytes) -> SlotView | None:
+        """Return the slot of a task, live or finished."""
+        number = lib.sa_core_find(self.handle, task_id)
+        return None if number == NO_SLOT else self.slot(number)
+
+    def record(self, slot: SlotView) -> bytes:
+        """Return the bytes of the slot's task record; empty once it is given up."""
+        return self._bytes(slot.body_at, slot.body_len)
+
+    def outcome(self, slot: SlotView) -> bytes:
+        """Return the slot's outcome, or the last error of a task that lives on."""
+        return self._bytes(slot.out_at, slot.out_len)
+
+    def queue_name(self, number: int) -> str:
+        row = self._queues[number]
+        return bytes(ffi.buffer(row.name, row.name_len)).decode()
+
+    def queues(self) -> list[tuple[str, bool]]:
+        """Return each queue's name and whether it is paused."""
+        found = []
+        for number in range(256):
+            if not self._queues[number].used:
+                break
+            found.append((self.queue_name(number), bool(self._queues[number].paused)))
+        return found
+
+    def stats(self) -> dict[str, int]:
+        return {
+            name: int(getattr(self.stats_row, name))
+            for name, _ in ffi.typeof("struct sa_stats").fields
+        }
+
+    def oldest_ready(self) -> tuple[int, int]:
+        """Return how many tasks wait in open queues, and since when (monotonic)."""
+        since = ffi.new("int64_t *")
+        return int(lib.sa_core_oldest_ready(self.handle, since)), int(since[0])
+
+    def running(self, worker: int, cell: int) -> tuple[int, int] | None:
+        """Return slot and start time of what runs in a worker's cell."""
+        slot, began = ffi.new("uint32_t *"), ffi.new("int64_t *")
+        rc = lib.sa_core_running(self.handle, worker, cell, slot, began)
+        return (int(slot[0]), int(began[0])) if rc == Status.OK else None
+
+    def _bytes(self, at: int, size: int) -> bytes:
+        return self.segment.read(self._arena_at + 64 * at, size) if size else b""

@@ -1,0 +1,183 @@
+"""The directory of one ring: where its files are, and who may run it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stem_actor.errors import RingError, RingInUse, SettingsError
+
+__all__ = ["RingDirectory", "parse_ring_url"]
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class RingDirectory:
+    """
+    A private directory (0700) that holds the files of one ring (0600).
+
+    Attributes:
+        path: The directory.
+        is_anonymous: Whether it goes with its owner.
+    """
+
+    path: Path
+    is_anonymous: bool
+
+    @property
+    def core(self) -> Path:
+        return self.path / "core.seg"
+
+    @property
+    def bell(self) -> Path:
+        return self.path / "bell.page"
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "ctl.sock"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def dead_letters(self) -> Path:
+        return self.path / "dead.db"
+
+    @property
+    def spool(self) -> Path:
+        return self.path / "spool"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "supervisor.log"
+
+    def worker_ring(self, index: int) -> Path:
+        return self.path / f"w-{index:04d}.ring"
+
+    def producer_ring(self, ring_id: int, pid: int) -> Path:
+        """The ring of a producer; its pid tells a later supervisor whose it is."""
+        return self.path / f"p-{ring_id:010d}-{pid}.ring"
+
+    def producer_rings(self) -> list[Path]:
+        """The ring files that producers have, oldest id first."""
+        return sorted(self.path.glob("p-*.ring"))
+
+    def last_words(self, index: int) -> Path:
+        """Where the interpreter of worker *index* writes when it crashes."""
+        return self.path / f"w-{index:04d}.stack"
+
+    def create(self) -> None:
+        """
+        Make the directory, or check the one that is there.
+
+        Raises:
+            RingError: If it cannot be made, or belongs to somebody else, or others
+                can read it.
+        """
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self.spool.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise RingError(
+                f"{self.path} cannot be created: {error.strerror}",
+                hint="set runtime_dir to a directory that this user can write",
+            ) from error
+        facts = os.lstat(self.path)
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+            raise RingError(f"{self.path} is not a directory of this user")
+        if facts.st_mode & 0o077:
+            raise RingError(
+                f"{self.path} can be read by other users", hint="chmod 700 it"
+            )
+
+    def take_lock(self) -> int:
+        """
+        Lock the ring for the one supervisor it may have; returns the held fd.
+
+        The kernel drops the lock with its holder, however that one dies.
+
+        Raises:
+            RingInUse: If another process holds it; names its pid.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(self.lock, flags, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = _pid_in(fd)
+            os.close(fd)
+            raise RingInUse(owner, path=str(self.path)) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        return fd
+
+    def owner(self) -> int | None:
+        """The pid of the running supervisor, or None."""
+        try:
+            fd = os.open(self.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _pid_in(fd)
+        finally:
+            os.close(fd)
+        return None
+
+
+def parse_ring_url(url: str, runtime_dir: str | Path | None = None) -> RingDirectory:
+    """
+    Return the directory that a ``ring://`` URL means.
+
+    ``ring://`` is anonymous; ``ring://NAME`` lies below *runtime_dir*;
+    ``ring:///path`` is that directory.
+
+    Raises:
+        SettingsError: If the URL is no ring URL, or the name has odd characters.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "ring" or parts.query or parts.fragment:
+        raise SettingsError([f"{url!r} is not a ring URL"], hint='use "ring://NAME"')
+    if parts.path not in ("", "/") and not parts.netloc:
+        return RingDirectory(Path(parts.path), is_anonymous=False)
+    root = Path(runtime_dir) if runtime_dir is not None else _runtime_root()
+    if not parts.netloc:
+        name = f"anon-{os.getpid()}-{secrets.token_hex(6)}"
+        return RingDirectory(root / name, is_anonymous=True)
+    if not _NAME.fullmatch(parts.netloc) or parts.path not in ("", "/"):
+        raise SettingsError(
+            [f"{parts.netloc + parts.path!r} is not a ring name"],
+            hint="use 1 to 100 letters, digits, '_', '.' or '-'",
+        )
+    return RingDirectory(root / parts.netloc, is_anonymous=False)
+
+
+def _runtime_root() -> Path:
+    """
+    The default place of rings: shared memory, one directory a user.
+
+    Not ``$XDG_RUNTIME_DIR``: logind empties it at the last logout, under a running
+    service of that user.
+    """
+    shared = Path("/dev/shm")
+    root = shared if shared.is_dir() else Path("/tmp")  # noqa: S108 - the same
+    return root / f"stem-{os.geteuid()}"
+
+
+def _pid_in(fd: int) -> int:
+    text = os.pread(fd, 20, 0).decode("ascii", "replace")
+    return int(text) if text.isdecimal() else 0

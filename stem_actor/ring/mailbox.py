@@ -1,0 +1,166 @@
+"""The worker's side: take grants from the mailbox, report to the outbox."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stem_actor.errors import RingError
+from stem_actor.ring.native import Status, ffi, lib, raise_for
+from stem_actor.ring.record import TaskRecord, unpack_record
+from stem_actor.ring.segment import Segment
+
+__all__ = ["Grant", "Mailbox"]
+
+#: How long a report waits for room before it is tried again. Only a supervisor
+#: that is gone, or stopped, drains no outbox; the worker dies with the first.
+_ROOM_NS: Final = 1_000_000_000
+
+
+class Grant:
+    """
+    One start of one task, as given to this worker.
+
+    The record lies in the read-only arena and is valid until the outcome is
+    reported; ``body`` copies what is to outlive it.
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(self) -> None:
+        self.raw: Any = ffi.new("struct sa_grant *")
+
+    @property
+    def attempt(self) -> int:
+        return int(self.raw.attempt)
+
+    @property
+    def starts(self) -> int:
+        return int(self.raw.starts)
+
+    @property
+    def cell(self) -> int:
+        return int(self.raw.cell)
+
+    @property
+    def flags(self) -> int:
+        return int(self.raw.flags)
+
+    @property
+    def kind(self) -> int:
+        return int(self.raw.task[3])
+
+    def body(self) -> bytes:
+        raw = self.raw
+        return bytes(ffi.buffer(raw.body, raw.body_len))
+
+    def task_id(self) -> bytes:
+        return bytes(ffi.buffer(self.raw.task + 16, 16))
+
+    def record(self) -> TaskRecord:
+        """Return the whole task, decoded; the slow path."""
+        raw = self.raw
+        return unpack_record(bytes(ffi.buffer(raw.task, raw.task_len)))
+
+
+class Mailbox:
+    """The rings of one worker. One thread; not usable after a fork."""
+
+    def __init__(
+        self,
+        ring: Segment,
+        core: Segment,
+        bell: Segment,
+        *,
+        bell_fd: int,
+        epoch: int,
+        incarnation: int,
+    ) -> None:
+        status = ffi.new("int *")
+        self._segments = (ring, core, bell)
+        self.handle: Any = lib.sa_worker_open(
+            ring.at, ring.size, core.at, core.size, bell.at, bell_fd,
+            epoch, incarnation, status,
+        )  # fmt: skip
+        raise_for(status[0], f"opening {ring.path}")
+        self.payload_max: Final[int] = lib.sa_worker_payload_max(self.handle)
+
+    def next(self, grant: Grant, timeout_ns: int) -> bool:
+        """
+        Take the next task into *grant*; False on time-out, signal or drain.
+
+        Raises:
+            RingError: If the mailbox is corrupt, or this is a forked child.
+        """
+        rc = lib.sa_worker_next(self.handle, grant.raw, timeout_ns)
+        return self._taken(rc)
+
+    def take(self, grant: Grant) -> bool:
+        """As ``next``, without waiting."""
+        return self._taken(lib.sa_worker_take(self.handle, grant.raw))
+
+    def report(
+        self, grant: Grant, kind: int, payload: bytes = b"", delay_ns: int = 0
+    ) -> None:
+        """
+        Report on *grant*; for an ending, the outcome stands once this returns.
+
+        Raises:
+            RingError: If the payload can never fit, or this is a forked child.
+        """
+        while True:
+            rc = lib.sa_worker_report(
+                self.handle, grant.raw, kind, delay_ns, payload, len(payload), _ROOM_NS
+            )
+            if rc == Status.OK:
+                return
+            if rc not in (Status.TIMEOUT, Status.INTERRUPTED):
+                raise_for(rc, "reporting an outcome")
+
+    @property
+    def is_draining(self) -> bool:
+        return bool(lib.sa_worker_draining(self.handle))
+
+    @property
+    def has_pressure(self) -> bool:
+        """Whether results should go to the spool because the arena is short."""
+        return bool(lib.sa_worker_pressure(self.handle))
+
+    def is_stopping(self, grant: Grant) -> bool:
+        """Whether the supervisor asked this start to stop."""
+        return bool(lib.sa_worker_stopping(self.handle, grant.raw))
+
+    def arm(self) -> bool:
+        """Ask for the wake eventfd; True if something is offered already."""
+        return bool(lib.sa_worker_arm(self.handle) == Status.OK)
+
+    def open_soft(self, signo: int, wake_fd: int) -> None:
+        """Install the C side of the soft limit's signal."""
+        rc = lib.sa_soft_open(self.handle, signo, wake_fd)
+        raise_for(rc, "installing the soft limit")
+
+    @staticmethod
+    def take_soft() -> int | None:
+        """Return the cell that a soft limit has just hit, if it still runs."""
+        cell = ffi.new("uint32_t *")
+        return int(cell[0]) if lib.sa_soft_take(cell) == Status.OK else None
+
+    def close(self) -> None:
+        handle, self.handle = self.handle, ffi.NULL
+        if handle != ffi.NULL:
+            lib.sa_worker_close(handle)
+            for segment in self._segments:
+                segment.close()
+
+    @staticmethod
+    def _taken(rc: int) -> bool:
+        if rc == Status.OK:
+            return True
+        if rc in (Status.EMPTY, Status.TIMEOUT, Status.INTERRUPTED):
+            return False
+        if rc == Status.FOREIGN:
+            raise RingError(
+                "a child of a worker may not use its mailbox",
+                hint="enqueue from the handler itself",
+            )
+        raise_for(rc, "reading the mailbox")
+        return False

@@ -1,0 +1,189 @@
+"""The binary head of a task, as it lies in rings and slots."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from stem_actor.errors import PayloadTooLarge, RingCorrupt
+from stem_actor.model.retry_policy import TaskRetryPolicy
+
+__all__ = [
+    "HEAD",
+    "TaskHead",
+    "TaskRecord",
+    "pack_policy",
+    "policy_of",
+    "type_hash",
+    "unpack_record",
+]
+
+#: ``struct sa_task`` of native/sa_abi.h, field by field.
+HEAD: Final = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQII")
+VERSION: Final = 1
+
+#: Values of ``TaskHead.kind``: what the body is.
+ARGS: Final = 0
+ARGS_HEADERS_META: Final = 1
+
+# enum sa_task_flag
+ACKS_EARLY: Final = 1
+IGNORE_RESULT: Final = 2
+RECOVERY_RETRY: Final = 4
+SPOOLED: Final = 8
+SOFT_EVENT: Final = 16
+POLICY: Final = 32
+BACKOFF: Final = 64
+JITTER: Final = 128
+
+_NO_ID: Final = bytes(16)
+
+
+def type_hash(name: str) -> int:
+    """Return the 64-bit hash by which workers look a task name up."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskHead:
+    """
+    Everything the supervisor must know of a task; the body stays opaque to it.
+
+    Times are wall-clock nanoseconds, 0 = not set; durations are nanoseconds.
+    """
+
+    name: str
+    queue: str = "default"
+    priority: int = 0
+    flags: int = 0
+    kind: int = ARGS
+    task_id: bytes = _NO_ID
+    not_before_ns: int = 0
+    expires_ns: int = 0
+    deadline_ns: int = 0
+    soft_ns: int = 0
+    hard_ns: int = 0
+    max_retries: int = 0
+    max_crashes: int = 3
+    retry_base_ns: int = 0
+    retry_max_ns: int = 0
+    options: bytes = b""
+    created_ns: int = 0
+
+    def pack(self, body_len: int = 0, ticket: int = 0) -> bytes:
+        """Return the head, the names and the options; a body may follow."""
+        queue, name = self.queue.encode(), self.name.encode()
+        head = HEAD.pack(
+            VERSION,
+            self.flags,
+            self.priority,
+            self.kind,
+            len(queue),
+            len(name),
+            len(self.options),
+            0,
+            body_len,
+            self.task_id,
+            type_hash(self.name),
+            ticket,
+            self.created_ns,
+            self.not_before_ns,
+            self.expires_ns,
+            self.deadline_ns,
+            self.soft_ns,
+            self.hard_ns,
+            self.max_retries,
+            self.max_crashes,
+            0,
+            self.retry_base_ns,
+            self.retry_max_ns,
+            0,
+            0,
+        )
+        return head + queue + name + self.options
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A whole task as stored: its head and its body."""
+
+    head: TaskHead
+    body: bytes
+    ticket: int
+
+
+def unpack_record(data: bytes) -> TaskRecord:
+    """
+    Return the task that *data*, a whole record, holds.
+
+    Raises:
+        RingCorrupt: If a length does not fit.
+    """
+    if len(data) < HEAD.size:
+        raise RingCorrupt(f"a task record of {len(data)} bytes is too short")
+    f = HEAD.unpack_from(data)
+    queue_len, name_len, option_len, body_len = f[4], f[5], f[6], f[8]
+    at = HEAD.size
+    total = at + queue_len + name_len + option_len + body_len
+    if f[0] != VERSION or total != len(data):
+        raise RingCorrupt("the lengths in a task record do not add up")
+    queue = data[at : at + queue_len].decode()
+    at += queue_len
+    name = data[at : at + name_len].decode()
+    at += name_len
+    head = TaskHead(
+        name=name,
+        queue=queue,
+        priority=f[2],
+        flags=f[1],
+        kind=f[3],
+        task_id=f[9],
+        created_ns=f[12],
+        not_before_ns=f[13],
+        expires_ns=f[14],
+        deadline_ns=f[15],
+        soft_ns=f[16],
+        hard_ns=f[17],
+        max_retries=f[18],
+        max_crashes=f[19],
+        retry_base_ns=f[21],
+        retry_max_ns=f[22],
+        options=data[at : at + option_len],
+    )
+    return TaskRecord(head, data[at + option_len :], f[11])
+
+
+OPTIONS_MAX: Final = 512
+
+
+def pack_policy(policy: TaskRetryPolicy) -> bytes:
+    """
+    Return the options block that carries *policy*.
+
+    Raises:
+        PayloadTooLarge: If its filters name too many classes for 512 bytes.
+    """
+    block = msgspec.msgpack.encode({"retryPolicy": policy.to_wire()})
+    if len(block) > OPTIONS_MAX:
+        raise PayloadTooLarge(len(block), OPTIONS_MAX, path="retry_policy")
+    return block
+
+
+def policy_of(head: TaskHead) -> TaskRetryPolicy | None:
+    """
+    Return the retry policy that *head* carries, or None.
+
+    Raises:
+        RingCorrupt: If its options block does not hold what its flags say.
+    """
+    if not head.flags & POLICY:
+        return None
+    try:
+        wire = msgspec.msgpack.decode(head.options)["retryPolicy"]
+        return TaskRetryPolicy.from_wire(wire)
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
+        raise RingCorrupt(f"the options of a {head.name} task: {error}") from error
