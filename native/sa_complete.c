@@ -97,6 +97,8 @@ ending(struct sa_core *core, const struct sa_view *view)
         return retry(core, view, &var);
     if (kind == SA_FAILED)
         var.marks |= SA_MARK_DEAD;
+    if (view->head.delay_ns)
+        var.marks |= SA_MARK_SPOOL_OUT; /* the payload is a claim check */
     return sa_core_finish(core, number, &var, kind, view->payload, view->head.len);
 }
 

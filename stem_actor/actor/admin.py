@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,7 +11,6 @@ from stem_actor.actor.station import Station
 from stem_actor.ring.core import Fault, SlotView, State
 from stem_actor.ring.native import Status, ffi, lib
 from stem_actor.ring.record import unpack_record
-
 
 __all__ = ["VERBS", "status_of", "watch"]
 
@@ -159,7 +157,9 @@ def _health(station: Station, _request: Request) -> Answer:
     last = max(int(core.stats_row.last_start_ns), since)
     if waiting and now - last > _STUCK_NS:
         seconds = (now - last) / 1e9
-        problems.append(f"{waiting} tasks wait, nothing has started for {seconds:.0f} s")
+        problems.append(
+            f"{waiting} tasks wait, nothing has started for {seconds:.0f} s"
+        )
     if crew.paused_until_ns > now:
         problems.append(f"workers die before they take a task: {crew.last_error}")
     stopped = [str(m.pid) for m in crew.live() if _state_of(m.pid) in _STOPPED]
@@ -172,7 +172,7 @@ def _health(station: Station, _request: Request) -> Answer:
 
 def _state_of(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - one line
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "?"

@@ -11,7 +11,7 @@ import uvloop
 
 from stem_actor.actor.runtime import WorkerRuntime
 from stem_actor.actor.worker import Hooks, WorkerActor
-from stem_actor.engine.execute import Report
+from stem_actor.engine.execute import Report, aexecute
 from stem_actor.ring.mailbox import Grant
 from stem_actor.tasks.task import AsyncTask
 
@@ -81,8 +81,9 @@ class AsyncWorkerActor(WorkerActor):
     ) -> None:
         cell = grant.cell
         try:
-            report = await self.executor.aexecute(task, self.delivery(grant), runtime)
-            self._report(grant, report)
+            delivery = self.delivery(grant)
+            report = await aexecute(task, delivery, runtime, strategy=self.strategy)
+            self._report(grant, self.fit(grant, report))
         finally:
             del self._running[cell]
             if runtime.was_interrupted:
@@ -116,5 +117,3 @@ class AsyncWorkerActor(WorkerActor):
         """Neighbours of an interrupted coroutine end undisturbed."""
         while self._running:
             await asyncio.wait([task for task, _ in self._running.values()])
-
-

@@ -12,11 +12,14 @@ from stem_actor.actor.line import ControlLine
 from stem_actor.actor.replies import Replies
 from stem_actor.actor.status_view import status_of
 from stem_actor.errors import BrokerUnavailable, QueueFull, RingError
+from stem_actor.ids import new_id
 from stem_actor.model.status import TaskStatus
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.native import Status, require
 from stem_actor.ring.producer import RingProducer
+from stem_actor.ring.record import SPOOLED
 from stem_actor.ring.segment import adopt_segment
+from stem_actor.ring.spool import INLINE_MAX, Spool
 from stem_actor.tasks.ports import PendingHandle
 
 __all__ = ["Connection", "attach"]
@@ -25,6 +28,9 @@ _ANSWER_S: Final = 10.0
 _ROOM_SLICE_NS: Final = 10_000_000
 _DRAIN_EVERY: Final = 64
 _BATCH: Final = 4096
+#: Where id and flags lie in a packed head.
+_ID: Final = slice(16, 32)
+_FLAGS_AT: Final = 1
 
 
 class Connection:
@@ -51,7 +57,10 @@ class Connection:
         except BaseException:
             os.close(self._wake_fd)
             raise
-        self.replies = Replies(self.ring, self._wake_fd, on_quiet=self._check_line)
+        self._spool = Spool(directory.spool, self.max_payload)
+        self.replies = Replies(
+            self.ring, self._wake_fd, on_quiet=self._check_line, spool=self._spool
+        )
 
     # --- Submitter
 
@@ -59,10 +68,12 @@ class Connection:
         self, head: bytes, body: bytes, *, queue: str, timeout_ns: int
     ) -> tuple[bytes, int]:
         """Submit one task: its id and its ticket."""
+        if len(head) + len(body) > INLINE_MAX:
+            head, body = self._spool_args(head, body)
         done = self.ring.submit(head, body)
-        if not done.count:
+        if not done.accepted:
             deadline = time.monotonic_ns() + timeout_ns
-            while not done.count:
+            while not done.accepted:
                 self._make_room(deadline, queue, timeout_ns)
                 done = self.ring.submit(head, body)
         self._since_drain += 1
@@ -81,14 +92,20 @@ class Connection:
             The ids of those that were accepted, at least one, and the first ticket.
         """
         deadline = time.monotonic_ns() + timeout_ns
+        bodies = bodies[:_BATCH]
+        if max(map(len, bodies)) + len(head) > INLINE_MAX:
+            task_id, ticket = self.submit(
+                head, bodies[0], queue=queue, timeout_ns=timeout_ns
+            )
+            return [task_id], ticket
         while True:
-            done = self.ring.submit_many(head, bodies[:_BATCH])
-            if done.count:
+            done = self.ring.submit_many(head, bodies)
+            if done.accepted:
                 break
             self._make_room(deadline, queue, timeout_ns)
         self.replies.drain_if_free()
         ids = done.ids
-        return [ids[at : at + 16] for at in range(0, 16 * done.count, 16)], (
+        return [ids[at : at + 16] for at in range(0, 16 * done.accepted, 16)], (
             done.first_ticket
         )
 
@@ -112,9 +129,7 @@ class Connection:
 
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         """Forbid a task to run, with *terminate* also to go on; False: too late."""
-        answer = self.request(
-            "revoke", id=task_id, terminate=terminate, reason=reason
-        )
+        answer = self.request("revoke", id=task_id, terminate=terminate, reason=reason)
         return bool(answer["revoked"])
 
     # --- the supervisor
@@ -163,6 +178,15 @@ class Connection:
         os.close(self._wake_fd)
 
     # --- inside
+
+    def _spool_args(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """Move a large body to the spool; the task carries its claim check."""
+        marked = bytearray(head)
+        task_id = bytes(marked[_ID]) if any(marked[_ID]) else new_id()
+        marked[_ID] = task_id
+        marked[_FLAGS_AT] |= SPOOLED
+        claim = self._spool.put(f"{task_id.hex()}.args", body, path="args")
+        return bytes(marked), claim
 
     def _make_room(self, deadline_ns: int, queue: str, timeout_ns: int) -> None:
         self.replies.drain_if_free()

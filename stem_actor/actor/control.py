@@ -19,7 +19,6 @@ from stem_actor.actor.station import Station
 from stem_actor.errors import StemError
 from stem_actor.ring.core import Event, State
 
-
 __all__ = ["PACKET_MAX", "ControlServer", "Session"]
 
 PACKET_MAX: Final = 160 * 1024
@@ -140,7 +139,12 @@ class ControlServer:
     # --- requests
 
     def _serve(
-        self, session: Session, seq: int, op: str, request: dict[str, Any], fds: list[int]
+        self,
+        session: Session,
+        seq: int,
+        op: str,
+        request: dict[str, Any],
+        fds: list[int],
     ) -> None:
         try:
             if op == "attach":

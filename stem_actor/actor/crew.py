@@ -214,7 +214,7 @@ class Crew:
         self._bury(member)
 
     def _bury(self, member: Member) -> None:
-        """The fence is done (the process is dead): drain, classify, let others go on."""
+        """The process is dead, the fence done: drain, classify, let others go on."""
         if member.is_buried:
             return
         member.is_buried = True

@@ -12,7 +12,6 @@ from stem_actor.actor.station import Station
 from stem_actor.ring.core import Fault, State
 from stem_actor.ring.native import ffi, lib
 
-
 __all__ = ["Drain"]
 
 _LOOK_S: Final = 0.01

@@ -48,7 +48,6 @@ def fork_guardian(plan: Plan) -> NoReturn:
     """Fork the guardian and exit, so that the host is not its parent."""
 
     def life() -> NoReturn:
-        hygiene.fresh_signals()
         os.setsid()
         found(plan)
 

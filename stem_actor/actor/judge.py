@@ -96,7 +96,7 @@ class Judge:
                         outcome.delay_ns,
                         error,
                         len(error),
-                    )  # fmt: skip
+                    )
                 )
             case Fail():
                 reason = cause.reason or _REASONS.get(slot.fault, "crashed")
@@ -131,7 +131,7 @@ class Judge:
                 ffi.from_buffer(payload),
                 len(payload),
                 int(dead),
-            )  # fmt: skip
+            )
         )
 
     @staticmethod

@@ -10,8 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from stem_actor.errors import PayloadError
+from stem_actor.model.error import TaskError
 from stem_actor.ring.native import Status
 from stem_actor.ring.producer import Kind, Reply, RingProducer
+from stem_actor.ring.spool import Spool, is_claim
+from stem_actor.tasks.outcome import pack_failure
 from stem_actor.tasks.ports import PendingHandle
 
 __all__ = ["Replies"]
@@ -20,6 +24,7 @@ _SPIN_NS: Final = 100_000
 _SLICE_NS: Final = 100_000_000
 _EARLY_MAX: Final = 65_536
 _NS: Final = 1_000_000_000
+_CLAIM_BYTE: Final = b"\xc1"
 
 
 class Replies:
@@ -34,12 +39,19 @@ class Replies:
         ring: Where replies come from.
         wake_fd: The eventfd that the supervisor writes for event loops.
         on_quiet: Called when a whole slice has passed without a reply.
+        spool: Where large results are.
     """
 
     def __init__(
-        self, ring: RingProducer, wake_fd: int, *, on_quiet: Callable[[], None]
+        self,
+        ring: RingProducer,
+        wake_fd: int,
+        *,
+        on_quiet: Callable[[], None],
+        spool: Spool,
     ) -> None:
         self.ring = ring
+        self._spool = spool
         self._wake_fd = wake_fd
         self._on_quiet = on_quiet
         self._waiting: dict[int, PendingHandle] = {}
@@ -61,7 +73,7 @@ class Replies:
             if reply is None:
                 self._waiting[ticket] = handle
                 return
-        _give(handle, reply)
+        self._give(handle, reply)
 
     def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
         """The same for consecutive tickets."""
@@ -74,7 +86,7 @@ class Replies:
                 if ticket in self._early
             ]
         for handle, reply in early:
-            _give(handle, reply)
+            self._give(handle, reply)
 
     def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
         """Wait until *handle* is settled; False when the time is over."""
@@ -164,7 +176,11 @@ class Replies:
                         handle.progressed(payload)
                     continue
                 handle = waiting.pop(ticket, None) or self._claim(reply)
-                if handle is not None:
+                if handle is None:
+                    continue
+                if payload[:1] == _CLAIM_BYTE:
+                    self._give(handle, reply)
+                else:
                     handle.settle(kind, attempt, starts, payload)
         if some and self._loops:
             self._wake_loops()
@@ -177,6 +193,16 @@ class Replies:
             if handle is None and len(self._early) < _EARLY_MAX:
                 self._early[reply.ticket] = reply
             return handle
+
+    def _give(self, handle: PendingHandle, reply: Reply) -> None:
+        kind, payload = reply.kind, reply.payload
+        if is_claim(payload):
+            try:
+                payload = self._spool.get(payload)
+            except PayloadError as error:
+                kind = Kind.FAILED
+                payload = pack_failure(TaskError.from_exception(error))
+        handle.settle(kind, reply.attempt, reply.starts, payload)
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Future[None]]:
         futures = self._loops.get(loop)
@@ -210,10 +236,6 @@ class Replies:
                     loop.call_soon_threadsafe(_resolve, future)
 
 
-def _give(handle: PendingHandle, reply: Reply) -> None:
-    handle.settle(reply.kind, reply.attempt, reply.starts, reply.payload)
-
-
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -224,7 +246,7 @@ def _has_two_cores() -> bool:
     if len(os.sched_getaffinity(0)) < 2:
         return False
     try:
-        with open("/sys/fs/cgroup/cpu.max") as file:  # noqa: PTH123 - one line
+        with open("/sys/fs/cgroup/cpu.max") as file:
             quota, period = file.read().split()
     except (OSError, ValueError):
         return True

@@ -34,7 +34,7 @@ class ChildSubmitter:
         deadline = self._deadline(timeout_ns)
         while True:
             done = self._ring.submit(head, body)
-            if done.count:
+            if done.accepted:
                 return done.ids, done.first_ticket
             self._make_room(deadline, queue)
 
@@ -44,9 +44,9 @@ class ChildSubmitter:
         deadline = self._deadline(timeout_ns)
         while True:
             done = self._ring.submit_many(head, bodies)
-            if done.count:
+            if done.accepted:
                 ids = [done.ids[at : at + 16] for at in range(0, len(done.ids), 16)]
-                return ids[: done.count], done.first_ticket
+                return ids[: done.accepted], done.first_ticket
             self._make_room(deadline, queue)
 
     def _deadline(self, timeout_ns: int) -> int:

@@ -41,6 +41,9 @@ STATUS_FD: Final = 5
 _POLL_NS: Final = 3_000
 _SWEEP_NS: Final = 50_000_000
 _IDLE_SWEEP_NS: Final = 250_000_000
+#: A spooled result outlives its slot so long: its claim check has been delivered,
+#: but the handle may not have read it.
+_RESULT_LINGERS_S: Final = 60.0
 
 
 class Supervisor:
@@ -219,8 +222,12 @@ class Supervisor:
             lib.sa_core_dead_lettered(self.core.handle, slot.number, slot.gen)
 
     def _remove_spool(self, task_id: bytes) -> None:
+        """The slot is gone. A result may still be on its way into a handle."""
         for path in self.directory.spool.glob(f"{task_id.hex()}*"):
-            path.unlink(missing_ok=True)
+            if path.suffix == ".out":
+                self.loop.call_later(_RESULT_LINGERS_S, _unlink, path)
+            else:
+                _unlink(path)
 
     def _on_corrupt(self, event: Event) -> None:
         kind, number = (
@@ -277,6 +284,10 @@ class Supervisor:
             result_ttl_ns=self.config.result_ttl_ns,
             child_reserve=self.config.slots // 10,
         )
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _open_bell(path: Path) -> Segment:

@@ -11,16 +11,21 @@ from typing import IO, Final
 from stem_actor.actor.birth import Birth
 from stem_actor.actor.runtime import ChildSubmitter, WorkerRuntime
 from stem_actor.actor.soft import SoftLimit
-from stem_actor.engine.execute import Executor, Report
+from stem_actor.engine.execute import Report, execute
+from stem_actor.errors import PayloadError
 from stem_actor.model.error import TaskError
+from stem_actor.policy.strategy import RetryStrategy
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.mailbox import Grant, Mailbox
 from stem_actor.ring.native import Status, ffi, lib, raise_for
 from stem_actor.ring.producer import Kind, RingProducer
+from stem_actor.ring.record import SPOOLED
 from stem_actor.ring.segment import open_segment
+from stem_actor.ring.spool import Spool
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.outcome import pack_failure
 from stem_actor.tasks.registry import Registry
+from stem_actor.tasks.task import SyncTask
 
 __all__ = ["Hooks", "WorkerActor", "open_mailbox"]
 
@@ -28,6 +33,11 @@ _SLICE_NS: Final = 100_000_000
 _ROOM_NS: Final = 1_000_000_000
 NODES_MAX: Final = 100_000
 DEPTH_MAX: Final = 64
+#: Above this a result goes to the spool; the second, when the arena is short.
+_RESULT_MAX: Final = 60_000
+_SMALL: Final = 1024
+#: In place of a delay, which only a retry has: the payload is a claim check.
+_IS_SPOOLED: Final = 1
 
 Hook = Callable[[], object]
 
@@ -35,7 +45,9 @@ Hook = Callable[[], object]
 class Hooks:
     """What the user wants done once in each worker."""
 
-    def __init__(self, init: Sequence[Hook] = (), shutdown: Sequence[Hook] = ()) -> None:
+    def __init__(
+        self, init: Sequence[Hook] = (), shutdown: Sequence[Hook] = ()
+    ) -> None:
         self.init = list(init)
         self.shutdown = list(shutdown)
 
@@ -72,10 +84,13 @@ class WorkerActor:
        half-imported module or half-used connection survives into the next task.
     """
 
-    def __init__(self, birth: Birth, registry: Registry, executor: Executor) -> None:
+    def __init__(
+        self, birth: Birth, registry: Registry, strategy: RetryStrategy, limit: int
+    ) -> None:
         self.birth = birth
         self.mailbox, self.children = open_mailbox(birth)
-        self.executor = executor
+        self.strategy = strategy
+        self.spool = Spool(Path(birth.directory) / "spool", limit)
         self._task_of = registry.by_hash
         self._words: IO[bytes] = self._arm_last_words()
         self.soft = SoftLimit(self.mailbox, birth.wake_fd)
@@ -101,7 +116,7 @@ class WorkerActor:
             rc = take(handle, raw, _SLICE_NS)
             while rc == Status.OK:
                 report = self.start(grant)
-                if report.kind != Kind.SUCCEEDED or self.is_leaving:
+                if report.kind != Kind.SUCCEEDED or report.delay_ns or self.is_leaving:
                     self.mailbox.report(
                         grant, report.kind, report.payload, report.delay_ns
                     )
@@ -110,9 +125,6 @@ class WorkerActor:
                 rc = finish(handle, raw, payload, len(payload), _ROOM_NS)
                 while rc in (Status.TIMEOUT, Status.INTERRUPTED):
                     rc = finish(handle, raw, payload, len(payload), _ROOM_NS)
-                if rc == Status.TOO_LARGE and raw.cell != 0xFFFFFFFF:
-                    self._report_too_large(grant, len(payload))
-                    break
             else:
                 if rc not in (Status.EMPTY, Status.TIMEOUT, Status.INTERRUPTED):
                     raise_for(rc, "reading the mailbox")
@@ -123,32 +135,53 @@ class WorkerActor:
         """Run the task in *grant* to its report."""
         raw = grant.raw
         task = self._task_of(raw.type_hash)
-        if task is None:
-            return Report(Kind.UNKNOWN, b"", 0)
+        if not isinstance(task, SyncTask):
+            return Report(Kind.UNKNOWN, b"")
         refused = self.refuse(grant)
         if refused is not None:
             return refused
         runtime = WorkerRuntime(self.mailbox, grant, self.children)
         self.soft.current = runtime
         try:
-            return self.executor.execute(task, self.delivery(grant), runtime)
+            delivery = self.delivery(grant)
+            report = execute(task, delivery, runtime, strategy=self.strategy)
+        except PayloadError as error:  # the body is not where its claim check says
+            return Report(Kind.FAILED, pack_failure(TaskError.from_exception(error)))
+        else:
+            return self.fit(grant, report)
         finally:
             self.soft.current = None
             if runtime.was_interrupted:
                 self.is_leaving = True
 
-    @staticmethod
-    def delivery(grant: Grant) -> Delivery:
+    def delivery(self, grant: Grant) -> Delivery:
+        """Return what the engine needs of *grant*; the body is copied or fetched."""
         raw = grant.raw
+        body = ffi.buffer(raw.body, raw.body_len)[:]
+        if raw.flags & SPOOLED:
+            body = self.spool.get(body)
         return Delivery(
             ffi.buffer(raw.task + 16, 16)[:],
             raw.attempt,
             raw.starts,
             raw.task[3],
-            ffi.buffer(raw.body, raw.body_len)[:],
+            body,
             lambda: grant.record().head,
             raw.flags,
         )
+
+    def fit(self, grant: Grant, report: Report) -> Report:
+        """Move a result that is too large for the ring to the spool."""
+        size = len(report.payload)
+        if size <= _RESULT_MAX and (size <= _SMALL or not self.mailbox.has_pressure):
+            return report
+        name = f"{grant.task_id().hex()}.{grant.starts}.out"
+        try:
+            claim = self.spool.put(name, report.payload, path="the result")
+        except PayloadError as error:
+            failure = pack_failure(TaskError.from_exception(error))
+            return Report(Kind.FAILED, failure)
+        return Report(report.kind, claim, _IS_SPOOLED)
 
     @staticmethod
     def refuse(grant: Grant) -> Report | None:
@@ -165,15 +198,7 @@ class WorkerActor:
             else "it is not one whole MessagePack value"
         )
         error = TaskError(type="PayloadError", message=f"the body was refused: {why}")
-        return Report(Kind.FAILED, pack_failure(error), 0)
-
-    def _report_too_large(self, grant: Grant, size: int) -> None:
-        limit = self.mailbox.payload_max
-        error = TaskError(
-            type="PayloadTooLarge",
-            message=f"the result takes {size:,} bytes, {limit:,} are allowed",
-        )
-        self.mailbox.report(grant, Kind.FAILED, pack_failure(error))
+        return Report(Kind.FAILED, pack_failure(error))
 
     def _arm_last_words(self) -> IO[bytes]:
         """Where the interpreter writes every thread's stack when it crashes."""

@@ -15,7 +15,7 @@ LAYOUT: Final = 1
 ffi: Any
 lib: Any
 try:
-    from stem_actor._core import ffi, lib  # type: ignore[import-not-found,no-redef]
+    from stem_actor._core import ffi, lib  # type: ignore[no-redef]
 except ImportError as error:  # another platform, or a source tree that is not built
     ffi = lib = None
     _reason = str(error)

@@ -44,9 +44,9 @@ class Reply(NamedTuple):
 
 
 class Submitted(NamedTuple):
-    """What became of a submission: the first *count* tasks are accepted."""
+    """What became of a submission: the first *accepted* tasks are accepted."""
 
-    count: int
+    accepted: int
     ids: bytes
     first_ticket: int
     status: int
@@ -87,7 +87,7 @@ class RingProducer:
         return int(lib.sa_producer_id(self._handle))
 
     def submit(self, head: bytes, body: bytes) -> Submitted:
-        """Submit one task; ``count`` is 0 when there is no room."""
+        """Submit one task; ``accepted`` is 0 when there is no room."""
         scratch = self._scratch
         scratch.ends[0] = len(body)
         count = lib.sa_producer_submit(
