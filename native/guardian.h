@@ -22,7 +22,7 @@
 #include <sys/types.h>
 
 #define SA_CHILDREN_MAX 4200u
-#define SA_WORKERS_MAX (SA_CHILDREN_MAX - 64u) /* the rest: zygotes, supervisor, foreign */
+#define SA_WORKERS_MAX (SA_CHILDREN_MAX - 64u) /* room for zygotes and the like */
 #define SA_BUCKETS 8192u /* a power of two, load at most 0.52 */
 #define SA_OUTBOX_MAX 16384u /* a power of two, > 3 messages per child */
 #define SA_MS 1000000LL
@@ -56,7 +56,11 @@ enum sa_verb {
     SA_VERB_SPARE = 11,
 };
 
-enum sa_zygote_news { SA_ZYGOTE_DIED = 1, SA_ZYGOTE_REPLACED = 2, SA_ZYGOTE_NONE = 3 };
+enum sa_zygote_news {
+    SA_ZYGOTE_DIED = 1,
+    SA_ZYGOTE_REPLACED = 2,
+    SA_ZYGOTE_NONE = 3,
+};
 
 struct sa_message {
     uint32_t verb;
@@ -65,7 +69,8 @@ struct sa_message {
     uint32_t incarnation;
     int32_t pid;
     int32_t value; /* errno, wait status, signal or exit code: the verb says which */
-    uint64_t a, b, c, d; /* DIED: utime ns, stime ns, maxrss KiB, minflt << 32 | majflt */
+    /* DIED: utime ns, stime ns, maxrss KiB, minflt << 32 | majflt */
+    uint64_t a, b, c, d;
     uint64_t reserved;
 };
 _Static_assert(sizeof(struct sa_message) == 64, "the wire form is 64 bytes");

@@ -15,8 +15,8 @@ static uint64_t timeval_ns(struct timeval value)
     return (uint64_t)value.tv_sec * 1000000000u + (uint64_t)value.tv_usec * 1000u;
 }
 
-static void report_death(struct sa_guardian *g, const struct sa_child *child, int status,
-                         const struct rusage *usage)
+static void report_death(struct sa_guardian *g, const struct sa_child *child,
+                         int status, const struct rusage *usage)
 {
     const struct sa_message died = {
         .verb = SA_VERB_DIED,
@@ -119,8 +119,10 @@ void sa_reap(struct sa_guardian *g)
 {
     for (;;) {
         siginfo_t info = {0};
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-            return;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+            return; /* no child at all */
+        if (info.si_pid == 0)
+            return; /* none of them is dead */
         if (!reap_one(g, info.si_pid)) {
             reap_known(g);
             return;

@@ -39,7 +39,7 @@ static _Noreturn void exec_supervisor(struct sa_guardian *g, int fd)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execvp(g->supervisor_argv[0], g->supervisor_argv);
-    sa_log("cannot start the supervisor %s: %s", g->supervisor_argv[0], strerror(errno));
+    sa_log("cannot start %s: %s", g->supervisor_argv[0], strerror(errno));
     _exit(127);
 }
 
