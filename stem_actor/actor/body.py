@@ -12,8 +12,8 @@ from stem_actor.actor.config import SupervisorConfig, read_config
 from stem_actor.actor.importing import resolve
 from stem_actor.actor.task_log import configure_logging
 from stem_actor.actor.worker import Hooks, WorkerActor
-from stem_actor.errors import HandlerNotImportable
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
+from stem_actor.tasks.decorator import TaskDecorator
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import AsyncTask, Task
 
@@ -66,9 +66,8 @@ def imported_body(birth: Birth) -> None:
 
 
 def _task(name: str, reference: str) -> Task[Any, Any]:
+    """The task at *reference*; of a plain function, which the host made a task."""
     found = resolve(reference)
-    if not isinstance(found, Task):
-        raise HandlerNotImportable(
-            name, reason=f"{reference} is a {type(found).__name__} and no task"
-        )
-    return found
+    if isinstance(found, Task):
+        return found
+    return TaskDecorator(None)(name=name)(found)

@@ -59,7 +59,7 @@ class Connection:
             raise
         self._spool = Spool(directory.spool, self.max_payload)
         self.replies = Replies(
-            self.ring, self._wake_fd, on_quiet=self._check_line, spool=self._spool
+            self.ring, self._wake_fd, on_quiet=self._on_quiet, spool=self._spool
         )
 
     # --- Submitter
@@ -175,6 +175,7 @@ class Connection:
         if self.pid == os.getpid():
             self.replies.close()
         self.ring.close()
+        os.close(self._bell_fd)
         os.close(self._wake_fd)
 
     # --- inside
@@ -208,16 +209,33 @@ class Connection:
             return self.ring
         ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
         page = adopt_segment(page_fd, self.directory.bell, writable=True)
+        self._bell_fd = bell_fd
         return RingProducer(ring, page, bell_fd)
 
     def _reconnect(self) -> None:
-        before = self.ring
+        before, bell_fd = self.ring, self._bell_fd
         ring = self._connect(before.ring_id)
         if ring is not before:
             # Our ring went with its files; outcomes are still found by id.
             self.ring = self.replies.ring = ring
             self.replies.abandon(_lose)
             before.close()
+            os.close(bell_fd)
+
+    def _on_quiet(self) -> None:
+        """Nothing has come for a while: is everybody still there?"""
+        self._check_line()
+        strays, self.replies.strays = self.replies.strays, []
+        for handle in strays:
+            view = self.request("status", id=handle.task_id)["status"]
+            if view is None:
+                _lose(handle)
+            elif view["kind"]:
+                handle.settle(
+                    view["kind"], view["attempt"], view["starts"], view["payload"]
+                )
+            else:
+                self.replies.strays.append(handle)
 
     def _check_line(self) -> None:
         """Notice that the supervisor was replaced, and introduce ourselves again."""

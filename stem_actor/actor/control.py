@@ -146,6 +146,8 @@ class ControlServer:
         request: dict[str, Any],
         fds: list[int],
     ) -> None:
+        # What the same process has published before it asked comes first.
+        self._station.pump()
         try:
             if op == "attach":
                 self._attach(session, seq, request, fds)

@@ -10,6 +10,7 @@ import msgspec
 
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.clock import Clock
+from stem_actor.engine.head import policy_of
 from stem_actor.model.ending import (
     Cancel,
     Ending,
@@ -30,7 +31,6 @@ from stem_actor.ring.record import (
     ACKS_EARLY,
     RECOVERY_RETRY,
     TaskHead,
-    policy_of,
     unpack_record,
 )
 

@@ -22,6 +22,7 @@ __all__ = ["Replies"]
 
 _SPIN_NS: Final = 100_000
 _SLICE_NS: Final = 100_000_000
+_STRAY_NS: Final = 10_000_000
 _EARLY_MAX: Final = 65_536
 _NS: Final = 1_000_000_000
 _CLAIM_BYTE: Final = b"\xc1"
@@ -55,6 +56,8 @@ class Replies:
         self._wake_fd = wake_fd
         self._on_quiet = on_quiet
         self._waiting: dict[int, PendingHandle] = {}
+        #: Handles on tasks that another enqueue made: their ends are asked for.
+        self.strays: list[PendingHandle] = []
         self._early: dict[int, Reply] = {}
         self._table = threading.Lock()
         self._leader = threading.Lock()
@@ -95,7 +98,7 @@ class Replies:
             left = _SLICE_NS if deadline is None else deadline - time.monotonic_ns()
             if left <= 0:
                 return handle.is_settled
-            left = min(left, _SLICE_NS)
+            left = min(left, _STRAY_NS if self.strays else _SLICE_NS)
             if self._leader.acquire(blocking=False):
                 try:
                     self._lead(handle, left)
@@ -124,7 +127,8 @@ class Replies:
                 if handle.is_settled or self.ring.arm():
                     continue
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(future, min(left, _SLICE_NS) / _NS)
+                    slice_ns = _STRAY_NS if self.strays else _SLICE_NS
+                    await asyncio.wait_for(future, min(left, slice_ns) / _NS)
                     continue
                 self._on_quiet()
             finally:
@@ -178,7 +182,9 @@ class Replies:
                 handle = waiting.pop(ticket, None) or self._claim(reply)
                 if handle is None:
                     continue
-                if payload[:1] == _CLAIM_BYTE:
+                if kind == Kind.DUPLICATE:
+                    self.strays.append(handle)
+                elif payload[:1] == _CLAIM_BYTE:
                     self._give(handle, reply)
                 else:
                     handle.settle(kind, attempt, starts, payload)

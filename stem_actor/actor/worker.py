@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
@@ -98,13 +99,18 @@ class WorkerActor:
 
     def run(self, hooks: Hooks) -> None:
         """Serve until there is a reason to leave."""
-        for hook in hooks.init:
-            hook()
         try:
-            self._serve()
-        finally:
-            for hook in hooks.shutdown:
+            for hook in hooks.init:
                 hook()
+            try:
+                self._serve()
+            finally:
+                for hook in hooks.shutdown:
+                    hook()
+        except BaseException:
+            # Outside of any task: the supervisor counts it, and shows this.
+            self._words.write(traceback.format_exc().encode("utf-8", "replace"))
+            raise
 
     # --- inside
 

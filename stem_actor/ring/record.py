@@ -7,17 +7,12 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from stem_actor.errors import PayloadTooLarge, RingCorrupt
-from stem_actor.model.retry_policy import TaskRetryPolicy
+from stem_actor.errors import RingCorrupt
 
 __all__ = [
     "HEAD",
     "TaskHead",
     "TaskRecord",
-    "pack_policy",
-    "policy_of",
     "type_hash",
     "unpack_record",
 ]
@@ -155,35 +150,3 @@ def unpack_record(data: bytes) -> TaskRecord:
         options=data[at : at + option_len],
     )
     return TaskRecord(head, data[at + option_len :], f[11])
-
-
-OPTIONS_MAX: Final = 512
-
-
-def pack_policy(policy: TaskRetryPolicy) -> bytes:
-    """
-    Return the options block that carries *policy*.
-
-    Raises:
-        PayloadTooLarge: If its filters name too many classes for 512 bytes.
-    """
-    block = msgspec.msgpack.encode({"retryPolicy": policy.to_wire()})
-    if len(block) > OPTIONS_MAX:
-        raise PayloadTooLarge(len(block), OPTIONS_MAX, path="retry_policy")
-    return block
-
-
-def policy_of(head: TaskHead) -> TaskRetryPolicy | None:
-    """
-    Return the retry policy that *head* carries, or None.
-
-    Raises:
-        RingCorrupt: If its options block does not hold what its flags say.
-    """
-    if not head.flags & POLICY:
-        return None
-    try:
-        wire = msgspec.msgpack.decode(head.options)["retryPolicy"]
-        return TaskRetryPolicy.from_wire(wire)
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
-        raise RingCorrupt(f"the options of a {head.name} task: {error}") from error

@@ -1,0 +1,1 @@
+"""Benches: the figures of stem_actor, and the limits and peers beside them."""

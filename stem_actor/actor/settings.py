@@ -1,0 +1,191 @@
+"""Settings: what an app was given, checked, in the units of the inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stem_actor.actor.config import SupervisorConfig
+from stem_actor.actor.start_method import StartMethod
+from stem_actor.errors import SettingsError
+from stem_actor.model.duration import Duration, to_ns
+from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
+from stem_actor.ring.directory import RingDirectory, parse_ring_url
+
+__all__ = ["Settings", "build_settings"]
+
+HookReferences = tuple[tuple[str, ...], tuple[str, ...]]
+"""References (``module:qualname``) of the init and of the shutdown hooks."""
+
+_ARENA_UNIT: Final = 64 << 10
+_RANGES: Final = {
+    "workers": (1, 1023),  # of 1,024 rows one is the spare's
+    "concurrency": (1, 512),  # a worker has twice as many grant cells, at most 1,024
+    "slots": (64, 1 << 24),
+    "arena_bytes": (256 << 10, 1 << 40),
+    "max_payload": (1, 1 << 31),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    The settings of one app; all numbers are in range.
+
+    Attributes:
+        broker: A ``ring://`` URL.
+        runtime_dir: Where rings lie; None: the default of this machine.
+        workers: How many worker processes there are.
+        concurrency: Coroutines that one worker runs at a time.
+        lifecycle: When workers are replaced.
+        start_method: How the zygote comes by the handlers.
+        retry_strategy: The rule for delays where no policy is in force.
+        slots: Tasks that the ring holds, results that are kept included.
+        arena_bytes: Room for their arguments and results.
+        result_ttl_ns: How long a result is kept.
+        max_payload: Largest arguments or result, in bytes.
+    """
+
+    broker: str
+    runtime_dir: str | None
+    workers: int
+    concurrency: int
+    lifecycle: WorkerLifecycle
+    start_method: StartMethod
+    retry_strategy: RetryStrategy
+    slots: int
+    arena_bytes: int
+    result_ttl_ns: int
+    max_payload: int
+
+    def locate(self) -> RingDirectory:
+        """
+        Return the ring's directory; for an anonymous ring another one at each call.
+
+        Asked at each start and not kept: a program may fork between making its app
+        and starting it.
+        """
+        return parse_ring_url(self.broker, self.runtime_dir)
+
+    def supervisor_config(
+        self, *, is_anonymous: bool, handlers: Mapping[str, str], hooks: HookReferences
+    ) -> SupervisorConfig:
+        """
+        Return what the supervisor is told.
+
+        Args:
+            is_anonymous: Whether the ring goes with its owner.
+            handlers: Task name → ``module:qualname``, of those that have such a place.
+            hooks: The same of ``worker_init`` and ``worker_shutdown``.
+        """
+        known = ExponentialJitterRetryStrategy()
+        if isinstance(self.retry_strategy, ExponentialJitterRetryStrategy):
+            known = self.retry_strategy  # a user's own class means nothing over there
+        return SupervisorConfig(
+            slots=self.slots,
+            arena_bytes=self.arena_bytes,
+            workers=self.workers,
+            concurrency=self.concurrency,
+            result_ttl_ns=self.result_ttl_ns,
+            max_payload=self.max_payload,
+            is_anonymous=is_anonymous,
+            max_tasks=self.lifecycle.max_tasks or 0,
+            soft_memory=self.lifecycle.soft_memory or 0,
+            hard_memory=self.lifecycle.hard_memory or 0,
+            grace_ns=self.lifecycle.grace_ns,
+            strategy=(to_ns(known.base, "base"), to_ns(known.max, "max")),
+            strategy_seed=known.seed,
+            handlers=dict(handlers),
+            init_hooks=hooks[0],
+            shutdown_hooks=hooks[1],
+        )
+
+
+def build_settings(
+    *,
+    broker: str,
+    workers: int | None,
+    concurrency: int,
+    retry_strategy: RetryStrategy | None,
+    lifecycle: WorkerLifecycle | None,
+    start_method: str,
+    runtime_dir: str | Path | None,
+    slots: int,
+    arena_bytes: int,
+    result_ttl: Duration,
+    max_payload: int,
+) -> Settings:
+    """
+    Return the settings that these public values mean.
+
+    Raises:
+        SettingsError: With every problem at once.
+    """
+    counts = {
+        "workers": len(os.sched_getaffinity(0)) if workers is None else workers,
+        "concurrency": concurrency,
+        "slots": slots,
+        "arena_bytes": arena_bytes,
+        "max_payload": max_payload,
+    }
+    problems = [
+        *_broker_problems(broker, runtime_dir),
+        *_count_problems(counts),
+        *_duration_problems(result_ttl),
+    ]
+    if start_method not in list(StartMethod):
+        known = ", ".join(f'"{method}"' for method in StartMethod)
+        problems.append(f"start_method must be one of {known}, not {start_method!r}")
+    if not isinstance(lifecycle, WorkerLifecycle | None):
+        problems.append(f"lifecycle must be a WorkerLifecycle, not {lifecycle!r}")
+    if retry_strategy is not None and not callable(
+        getattr(retry_strategy, "next_delay", None)
+    ):
+        problems.append(f"retry_strategy has no next_delay method: {retry_strategy!r}")
+    if problems:
+        raise SettingsError(problems)
+    return Settings(
+        broker=broker,
+        runtime_dir=None if runtime_dir is None else os.path.abspath(runtime_dir),
+        lifecycle=WorkerLifecycle() if lifecycle is None else lifecycle,
+        start_method=StartMethod(start_method),
+        retry_strategy=retry_strategy or ExponentialJitterRetryStrategy(),
+        result_ttl_ns=to_ns(result_ttl, "result_ttl"),
+        **counts,
+    )
+
+
+def _broker_problems(broker: object, runtime_dir: str | Path | None) -> Iterator[str]:
+    if not isinstance(broker, str):
+        yield f"broker must be a URL, not {broker!r}"
+        return
+    scheme = broker.partition("://")[0]
+    if scheme != "ring":
+        yield f'broker {broker!r} is not supported yet; use "ring://"'
+        return
+    try:
+        parse_ring_url(broker, runtime_dir)
+    except SettingsError as error:
+        yield str(error)
+
+
+def _count_problems(counts: dict[str, int]) -> Iterator[str]:
+    for name, value in counts.items():
+        low, high = _RANGES[name]
+        if isinstance(value, bool) or not isinstance(value, int):
+            yield f"{name} must be an int, not {value!r}"
+        elif not low <= value <= high:
+            yield f"{name} must be in {low:,}..{high:,}, not {value:,}"
+        elif name == "arena_bytes" and value % _ARENA_UNIT:
+            yield f"arena_bytes must be a multiple of 64 KiB, not {value:,}"
+
+
+def _duration_problems(result_ttl: Duration) -> Iterator[str]:
+    try:
+        to_ns(result_ttl, "result_ttl")
+    except (TypeError, ValueError) as error:
+        yield str(error)

@@ -1,0 +1,401 @@
+"""StemApp: the composition root. Tasks, producer, supervisor and workers in one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack, cast
+
+from stem_actor.actor.body import build_body
+from stem_actor.actor.connection import Connection, attach
+from stem_actor.actor.host import RingHost
+from stem_actor.actor.importing import ImportSpec, require_importable
+from stem_actor.actor.settings import Settings, build_settings
+from stem_actor.actor.worker import Hooks
+from stem_actor.control.steering import Steering
+from stem_actor.engine.publish import Publisher
+from stem_actor.errors import AppNotStarted, HandlerNotImportable, StemError
+from stem_actor.model.duration import Duration, to_ns
+from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
+from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.model.options import TaskOptions
+from stem_actor.model.stop_report import StopReport
+from stem_actor.policy.strategy import RetryStrategy
+from stem_actor.ring.directory import RingDirectory
+from stem_actor.tasks.call import TaskCall
+from stem_actor.tasks.decorator import TaskDecorator
+from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.registry import Registry
+from stem_actor.tasks.task import Task
+
+__all__ = ["Settings", "StemApp"]
+
+Hook = TypeVar("Hook", bound=Callable[[], object])
+
+_IMPORTED_BODY: Final = "stem_actor.actor.body:imported_body"
+
+_log = logging.getLogger("stem_actor")
+
+
+class StemApp(Steering):
+    """
+    Background tasks in worker processes of this program.
+
+    Started by ``with app:`` or ``async with app:``. Tasks are registered before that.
+
+    Attributes:
+        settings: What it was given, checked.
+        registry: Its tasks.
+        task: The decorator that makes and registers one, see ``TaskDecorator``.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task[..., Any] | Callable[..., Any]] = (),
+        *,
+        imports: Iterable[str] = (),
+        broker: str = "ring://",
+        workers: int | None = None,
+        concurrency: int = 1,
+        retry_strategy: RetryStrategy | None = None,
+        lifecycle: WorkerLifecycle | None = None,
+        start_method: str = "auto",
+        runtime_dir: str | Path | None = None,
+        slots: int = 32_768,
+        arena_bytes: int = 32 << 20,
+        result_ttl: Duration = 3600,
+        max_payload: int = 8 << 20,
+    ) -> None:
+        """
+        Make an app; no process is started.
+
+        Args:
+            tasks: Tasks of ``stem_actor.task``, or functions to be made tasks.
+            imports: Modules whose tasks belong to it; imported at the start.
+            broker: ``ring://``: a private ring, gone with this process.
+                ``ring://NAME`` or ``ring:///PATH``: one that others can attach to,
+                whose tasks survive every process.
+            workers: Worker processes; None: one a core.
+            concurrency: Coroutine handlers that one worker runs at a time.
+            retry_strategy: The delay of retries where a task brings no policy.
+            lifecycle: When a worker is replaced, and the grace of a stop.
+            start_method: ``auto``, ``fork``, ``import`` or ``spawn``.
+            runtime_dir: Where rings lie; None: shared memory.
+            slots: Tasks that the ring holds at a time, kept results included.
+            arena_bytes: Room for their arguments and results.
+            result_ttl: How long a result is kept for those who ask by id.
+            max_payload: Largest arguments or result, in bytes.
+
+        Raises:
+            SettingsError: With every problem at once.
+        """
+        self.settings = build_settings(
+            broker=broker,
+            workers=workers,
+            concurrency=concurrency,
+            retry_strategy=retry_strategy,
+            lifecycle=lifecycle,
+            start_method=start_method,
+            runtime_dir=runtime_dir,
+            slots=slots,
+            arena_bytes=arena_bytes,
+            result_ttl=result_ttl,
+            max_payload=max_payload,
+        )
+        self.registry = Registry()
+        self.task = TaskDecorator(self._adopt)
+        self._publisher = Publisher(self.registry)
+        self._publisher.disconnect(self._connect)
+        self._imports = tuple(imports)
+        self._hooks = Hooks()
+        self._lock = threading.RLock()
+        self._host: RingHost | None = None
+        self._connection: Connection | None = None
+        self._is_closed = False
+        for each in tasks:
+            self.register(each)
+
+    # --- tasks
+
+    def register(
+        self,
+        handler: Task[..., Any] | Callable[..., Any],
+        /,
+        **options: Unpack[TaskOptionsDict],
+    ) -> Task[..., Any]:
+        """
+        Register a task, or a function as a task.
+
+        Raises:
+            DuplicateTask: If another one has its name.
+            SettingsError: If it cannot work, or the app has been started.
+        """
+        if not isinstance(handler, Task):
+            made: Task[..., Any] = self.task(**options)(handler)
+            return made
+        self._adopt(handler)
+        return handler
+
+    def register_exceptions(self, *classes: type[Exception]) -> None:
+        """
+        Let handles rebuild exceptions of *classes* as ``TaskFailedError.cause``.
+
+        Raises:
+            TypeError: If one is no subclass of Exception.
+        """
+        self._publisher.exceptions.add(*classes)
+
+    def worker_init(self, hook: Hook) -> Hook:
+        """Call *hook* in each worker before its first task; a decorator."""
+        self._hooks.init.append(hook)
+        return hook
+
+    def worker_shutdown(self, hook: Hook) -> Hook:
+        """Call *hook* in each worker that leaves in peace; a decorator."""
+        self._hooks.shutdown.append(hook)
+        return hook
+
+    # --- enqueue
+
+    def enqueue(
+        self,
+        name: str,
+        args: Mapping[str, object] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        meta: Mapping[str, object] | None = None,
+        options: TaskOptions | TaskOptionsDict | None = None,
+        enqueue_options: TaskEnqueueOptions | None = None,
+        not_before: datetime | Duration | None = None,
+    ) -> TaskHandle[object]:
+        """
+        Enqueue a task by its name.
+
+        Args:
+            name: The task's name or alias.
+            args: Its arguments by name.
+            headers: Text that travels with it.
+            meta: Facts that are kept with it.
+            options: How it is to be run; merged over the task's own options.
+            enqueue_options: What this enqueue says; merged over all others.
+            not_before: Earliest start, an instant or from now.
+
+        Raises:
+            TaskNotRegistered: If no task has that name; suggests the nearest.
+            TypeError: If the arguments are not those of the handler.
+            PayloadError: If an argument has no wire form; names its path.
+            QueueFull: If there is no room for as long as ``enqueue_timeout``.
+            AppNotStarted: If nothing runs that could take it.
+        """
+        call = TaskCall(
+            name=name,
+            args=args or {},
+            headers=headers or {},
+            meta=meta or {},
+            options=options,
+            enqueue_options=enqueue_options,
+            not_before=not_before,
+        )
+        return self._publisher.enqueue_call(call)
+
+    def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
+        """As ``enqueue``, for a prepared call."""
+        return self._publisher.enqueue_call(call)
+
+    def enqueue_many(self, calls: Iterable[TaskCall]) -> list[TaskHandle[object]]:
+        """As ``enqueue_call`` for each, in order; they cross in batches."""
+        return self._publisher.enqueue_many(calls)
+
+    # --- life
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it runs workers."""
+        return self._host is not None
+
+    def start(self) -> Self:
+        """
+        Start supervisor and workers, and connect to them.
+
+        Raises:
+            StemError: If it is started already.
+            RingInUse: If another supervisor runs this ring; names its pid.
+            HandlerNotImportable: If workers must import a handler, and cannot.
+            RingError: If the ring cannot come up; says why.
+        """
+        with self._lock:
+            if self._host is not None:
+                raise StemError("the app is started already")
+            host = self.make_host()
+            connection = host.start()
+            self._host, self._connection = host, connection
+            self._is_closed = False
+            self._publisher.connect(connection, connection)
+        return self
+
+    def stop(self, deadline: Duration | None = None) -> StopReport:
+        """
+        Stop: start no more tasks, let those finish that run, then end everything.
+
+        Tasks that never started wait in a named ring for its next start; those of an
+        anonymous one end as cancelled. Either is logged.
+
+        Args:
+            deadline: What running tasks are given; None: the lifecycle's grace.
+        """
+        grace = self.settings.lifecycle.grace if deadline is None else deadline
+        deadline_ns = to_ns(grace, "deadline")
+        with self._lock:
+            host = self._host
+            if host is None:
+                return StopReport()
+            self._publisher.disconnect(self._connect)
+            self._is_closed = True
+            self._host = None
+            report = host.stop(deadline_ns / 1e9)
+            self._connection = None
+        left = report.cancelled + report.unstarted
+        if left:
+            _log.warning("%d tasks had not started when the app was stopped", left)
+        return report
+
+    def close(self) -> None:
+        """Stop without any grace, or leave a ring that others run."""
+        self.stop(0)
+        with self._lock:
+            connection, self._connection = self._connection, None
+            self._publisher.disconnect(self._connect)
+            self._is_closed = True
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A KeyboardInterrupt leaves this way too: running tasks get their grace. A
+        # second one, during the stop, ends them at once.
+        try:
+            self.stop()
+        except BaseException:
+            self.close()
+            raise
+
+    async def __aenter__(self) -> Self:
+        # Not in a thread: a program that has one more thread may not fork.
+        return self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # --- the ring
+
+    @property
+    def connection(self) -> Connection:
+        """
+        The connection to the ring; attaches to a named ring that another runs.
+
+        Raises:
+            AppNotStarted: If there is no ring.
+        """
+        return self._connection or self._connect()
+
+    @property
+    def directory(self) -> RingDirectory:
+        """Where the ring lies; an anonymous one has a place only while it runs."""
+        host = self._host
+        return self.settings.locate() if host is None else host.directory
+
+    def make_host(self, directory: RingDirectory | None = None) -> RingHost:
+        """
+        Return the process side, not started; from here on no task can be registered.
+
+        Args:
+            directory: The ring to run; None: the one of the settings.
+        """
+        directory = directory or self.settings.locate()
+        for name in self._imports:
+            for value in vars(importlib.import_module(name)).values():
+                if isinstance(value, Task):
+                    self._adopt(value)
+        for task in self.registry:
+            task.attach(self._publisher)  # another app may have had it since
+        self.registry.freeze()
+        handlers = {task.name: _as_handler(task) for task in self.registry}
+        hooks = self._hooks
+        config = self.settings.supervisor_config(
+            is_anonymous=directory.is_anonymous,
+            handlers=_references(handlers),
+            hooks=(_places(hooks.init), _places(hooks.shutdown)),
+        )
+        return RingHost(
+            directory,
+            config,
+            body=build_body(self.registry, self.settings.retry_strategy, hooks),
+            import_spec=ImportSpec(
+                body=_IMPORTED_BODY, handlers=handlers, modules=self._imports
+            ),
+            start_method=self.settings.start_method,
+        )
+
+    # --- inside
+
+    def _adopt(self, task: Task[..., Any]) -> None:
+        self._publisher.lane(task)  # refuses options that cannot be honoured
+        self.registry.add(task)
+        task.attach(self._publisher)
+
+    def _connect(self) -> Connection:
+        """Return a connection to a ring that is not started here."""
+        directory = self.settings.locate()
+        if self._is_closed or directory.is_anonymous:
+            state = "closed" if self._is_closed else "not started"
+            raise AppNotStarted(
+                f"the app is {state}",
+                hint="use `with app:`, or call app.start() before the first enqueue",
+            )
+        with self._lock:
+            if self._connection is None:
+                self._connection = attach(directory)
+                self._publisher.connect(self._connection, self._connection)
+            return self._connection
+
+
+def _as_handler(task: Task[..., Any]) -> Callable[..., object]:
+    """Return *task* as what stands in its module under the handler's name."""
+    return cast("Callable[..., object]", task)
+
+
+def _references(handlers: Mapping[str, Callable[..., object]]) -> dict[str, str]:
+    """
+    Return the places of those handlers that have one; a start refuses the others
+    only where workers have to import.
+    """
+    found: dict[str, str] = {}
+    for name, handler in handlers.items():
+        try:
+            found[name] = require_importable(name, handler)
+        except HandlerNotImportable:
+            continue
+    return found
+
+
+def _places(hooks: Iterable[Callable[[], object]]) -> tuple[str, ...]:
+    named = {getattr(hook, "__qualname__", repr(hook)): hook for hook in hooks}
+    return tuple(_references(named).values())

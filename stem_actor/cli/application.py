@@ -1,0 +1,64 @@
+"""Finding the user's app: ``module:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from stem_actor import StemApp
+from stem_actor.errors import SettingsError
+
+__all__ = ["find_app"]
+
+
+def find_app(reference: str) -> StemApp:
+    """
+    Import ``module:attribute`` and return the app that it names.
+
+    The working directory comes first on ``sys.path``, as with ``python -m``. What the
+    module itself raises is raised here: its traceback is what the user needs.
+
+    Raises:
+        SettingsError: If there is no such module or attribute, or it is no StemApp.
+    """
+    module_name, separator, attribute = reference.partition(":")
+    if not separator or not module_name or not attribute:
+        raise SettingsError([f"{reference!r} names no app"], hint='use "module:app"')
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    _require_module(module_name)
+    found: object = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise SettingsError(
+                [f"module {module_name!r} has no {attribute!r}"],
+                hint=f"its apps: {', '.join(_apps_in(module_name)) or 'none'}",
+            )
+        found = getattr(found, part)
+    if not isinstance(found, StemApp):
+        raise SettingsError(
+            [f"{reference} is a {type(found).__name__}, not a StemApp"],
+            hint=f"its apps: {', '.join(_apps_in(module_name)) or 'none'}",
+        )
+    return found
+
+
+def _require_module(name: str) -> None:
+    """Tell a module that is not there from one that fails while it is imported."""
+    try:
+        is_there = importlib.util.find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError):
+        is_there = False
+    if not is_there:
+        raise SettingsError(
+            [f"there is no module {name!r}"],
+            hint=f"looked in {Path.cwd()} and on sys.path",
+        )
+
+
+def _apps_in(module_name: str) -> list[str]:
+    module = sys.modules[module_name]
+    return sorted(n for n, it in vars(module).items() if isinstance(it, StemApp))

@@ -1,0 +1,56 @@
+"""``stem-actor health``: one word for a watchdog, and why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+import psutil
+
+from stem_actor.cli import FAILURE
+from stem_actor.cli.output import Output
+from stem_actor.cli.target import connected, takes_ring
+from stem_actor.errors import StemError
+from stem_actor.ring.directory import RingDirectory
+
+__all__ = ["command", "is_stopped"]
+
+_ANSWER_S: Final = 5.0
+
+
+@click.command("health")
+@click.option("--json", "as_json", is_flag=True, help="Write the facts as JSON.")
+@takes_ring
+def command(directory: RingDirectory, as_json: bool) -> int:
+    """Exit 0 if the ring is healthy and 70 if not, with the reasons."""
+    output = Output(as_json=as_json)
+    workers, problems = _look(directory)
+    if as_json:
+        output.json({"ok": not problems, "problems": problems, "workers": workers})
+    elif problems:
+        output.line(f"red: {'; '.join(problems)}", style="red")
+    else:
+        output.line(f"green: {workers} workers", style="green")
+    return FAILURE if problems else 0
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process is held by SIGSTOP or a debugger."""
+    try:
+        held = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        return psutil.Process(pid).status() in held
+    except psutil.Error:
+        return False
+
+
+def _look(directory: RingDirectory) -> tuple[int, list[str]]:
+    """Return how many workers live, and what is wrong."""
+    owner = directory.owner()
+    if owner and is_stopped(owner):  # it could not even say so
+        return 0, [f"the supervisor is stopped: process {owner}"]
+    try:
+        with connected(directory) as connection:
+            answer = connection.request("health", timeout_s=_ANSWER_S)
+    except StemError as error:
+        return 0, [str(error)]
+    return int(answer["workers"]), [str(it) for it in answer["problems"]]

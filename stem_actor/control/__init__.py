@@ -1,0 +1,1 @@
+"""Looking into a running ring and steering it, over its control socket."""

@@ -1,0 +1,169 @@
+"""DeadLetters: the tasks that failed for good, to be read, replayed or purged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from stem_actor.clock import SystemClock
+from stem_actor.errors import PayloadError
+from stem_actor.ids import format_id, parse_id
+from stem_actor.model.duration import Duration, from_wall_ns, to_ns, to_wall_ns
+from stem_actor.model.error import TaskError
+from stem_actor.ring.record import unpack_record
+from stem_actor.tasks.outcome import unpack_failure
+from stem_actor.tasks.ports import Connection
+
+__all__ = ["DeadLetter", "DeadLetters"]
+
+_PAGE: Final = 50  # so many fit one answer, whatever their errors are
+_CLOCK: Final = SystemClock()
+_NO_ID: Final = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """
+    A task that failed for good.
+
+    Attributes:
+        id: The task's id as text.
+        task: Its name.
+        queue: The queue it came from.
+        error: Its last error; ``meta["reason"]`` says why it was given up.
+        attempt: 0-based number of the last try.
+        starts: How often its handler was started.
+        died_at: When it was given up, UTC.
+    """
+
+    id: str
+    task: str
+    queue: str
+    error: TaskError
+    attempt: int
+    starts: int
+    died_at: datetime
+
+
+class DeadLetters:
+    """The dead letters of a ring, or of one of its queues."""
+
+    def __init__(self, connection: Connection, queue: str | None = None) -> None:
+        self._connection = connection
+        self._queue = queue
+
+    def list(self, *, limit: int = _PAGE) -> Sequence[DeadLetter]:
+        """
+        Return entries, the latest first.
+
+        Raises:
+            ValueError: If *limit* is not in 1..50.
+        """
+        if not 1 <= limit <= _PAGE:
+            raise ValueError(f"limit must be in 1..{_PAGE}, not {limit}")
+        return [self._letter(row) for row in self._rows(limit)]
+
+    def get(self, task_id: str) -> DeadLetter | None:
+        """
+        Return the entry of one task, or None.
+
+        Raises:
+            ValueError: If *task_id* is no task id.
+        """
+        row = self._row(parse_id(task_id))
+        return None if row is None else self._letter(row)
+
+    def replay(
+        self,
+        *,
+        limit: int | None = None,
+        since: datetime | None = None,
+        delay: Duration = 0,
+    ) -> Sequence[str]:
+        """
+        Enqueue entries again, the latest first, as first attempts under new ids.
+
+        An entry goes only after its task is in the queue: a replay that is killed
+        may enqueue one task twice, but loses none.
+
+        Args:
+            limit: At most this many; None: all.
+            since: Only those that died at this instant or later.
+            delay: How long from now each waits at least.
+
+        Returns:
+            The new ids.
+
+        Raises:
+            QueueFull: If there is no room; what was enqueued stays so.
+        """
+        since_ns = 0 if since is None else to_wall_ns(since, "since")
+        delay_ns = to_ns(delay, "delay")
+        new: Sequence[str] = ()
+        while limit is None or len(new) < limit:
+            page = _PAGE if limit is None else min(_PAGE, limit - len(new))
+            rows = [row for row in self._rows(page) if row["diedNs"] >= since_ns]
+            for row in rows:
+                new = (*new, self._replay(row["id"], delay_ns))
+            if len(rows) < page:
+                break
+        return new
+
+    def purge(self) -> int:
+        """Remove every entry; returns how many there were."""
+        answer = self._connection.request("dead.purge", queue=self._queue)
+        return int(answer["purged"])
+
+    def _rows(self, limit: int) -> Sequence[dict[str, Any]]:
+        answer = self._connection.request(
+            "dead.list", queue=self._queue, limit=limit, brief=True
+        )
+        rows: Sequence[dict[str, Any]] = answer["letters"]
+        return rows
+
+    def _row(self, task_id: bytes) -> dict[str, Any] | None:
+        letter: dict[str, Any] | None = self._connection.request(
+            "dead.get", id=task_id
+        )["letter"]
+        if letter is None:
+            return None
+        return {**letter, "id": letter["task_id"], "diedNs": letter["died_ns"]}
+
+    def _letter(self, row: Mapping[str, Any]) -> DeadLetter:
+        return DeadLetter(
+            id=format_id(row["id"]),
+            task=row["name"],
+            queue=row["queue"],
+            error=self._error(row),
+            attempt=row["attempt"],
+            starts=row["starts"],
+            died_at=from_wall_ns(row["diedNs"]),
+        )
+
+    def _error(self, row: Mapping[str, Any]) -> TaskError:
+        try:
+            return unpack_failure(row["error"])
+        except PayloadError:  # a list cuts long ones off
+            whole = self._row(row["id"])
+            return TaskError() if whole is None else unpack_failure(whole["error"])
+
+    def _replay(self, task_id: bytes, delay_ns: int) -> str:
+        row = self._row(task_id)
+        if row is None:
+            return format_id(task_id)  # somebody else replays too
+        record = unpack_record(row["record"])
+        head = replace(
+            record.head,
+            task_id=_NO_ID,
+            created_ns=0,
+            expires_ns=0,
+            deadline_ns=0,
+            not_before_ns=_CLOCK.wall_ns() + delay_ns if delay_ns else 0,
+        )
+        raw_id, _ticket = self._connection.submit(
+            head.pack(), record.body, queue=head.queue, timeout_ns=5_000_000_000
+        )
+        self._connection.request("dead.remove", ids=[task_id])
+        return format_id(raw_id)

@@ -1,0 +1,1 @@
+"""What happens to a task: publish and execute, against ports."""

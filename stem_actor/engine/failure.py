@@ -1,0 +1,197 @@
+"""What follows from an exception that has ended a start."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from dataclasses import replace
+from types import TracebackType
+from typing import Final
+
+from stem_actor.clock import SystemClock
+from stem_actor.engine.head import policy_of
+from stem_actor.engine.report import Report
+from stem_actor.errors import SoftTimeLimitExceeded, TaskRetryRequest, TaskRevoked
+from stem_actor.model.duration import to_ns
+from stem_actor.model.ending import Ending, Fail, Raised, Retry, TimedOut
+from stem_actor.model.error import TaskError
+from stem_actor.model.retry_policy import TaskRetryPolicy
+from stem_actor.policy.retry import Situation, decide
+from stem_actor.policy.strategy import (
+    DelaySource,
+    ExponentialJitterRetryStrategy,
+    RetryStrategy,
+)
+from stem_actor.ring.producer import Kind
+from stem_actor.tasks.context import TaskContext
+from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.outcome import pack_cancellation, pack_failure
+from stem_actor.tasks.runner import ArgumentsRefused, ResultRefused
+
+__all__ = ["DEFAULT_STRATEGY", "NEXT", "report_failure"]
+
+DEFAULT_STRATEGY: Final = ExponentialJitterRetryStrategy()
+
+NEXT: Final = "stem.next"
+"""
+Key in the meta of a RETRY error: what ``context.retry`` asked of later attempts, as
+``retryPolicy`` (wire form), ``maxRetries``, ``timeLimitNs`` and ``softTimeLimitNs``.
+"""
+
+_CLOCK: Final = SystemClock()
+_OWN_MODULES: Final = ("stem_actor.engine.execute", "stem_actor.tasks.runner")
+
+
+def report_failure(
+    context: TaskContext, exc: BaseException, strategy: RetryStrategy
+) -> Report:
+    """
+    Return the report on a start that *exc* has ended.
+
+    Args:
+        context: The context of the start.
+        exc: What came out of the handler, or of reading its arguments or its result.
+        strategy: The rule for delays where no policy is in force.
+    """
+    try:
+        return _report(context, exc, strategy)
+    except SoftTimeLimitExceeded:
+        # It struck while the report was made. It is delivered once, so this ends.
+        return _report(context, exc, strategy)
+
+
+class _Asked:
+    """A user's strategy as a ``DelaySource``; asked only if a delay is needed."""
+
+    def __init__(self, strategy: RetryStrategy, exc: BaseException, stack: str) -> None:
+        self._strategy = strategy
+        self._exc = exc
+        self._stack = stack
+        self.trouble: str | None = None
+
+    def delay_ns(self, task_id: bytes, attempt: int) -> int:
+        try:
+            delay = self._strategy.next_delay(attempt, self._exc, self._stack)
+            return to_ns(delay, "the delay of the retry strategy")
+        except Exception as error:  # user code; the task must be retried all the same
+            self.trouble = f"{type(error).__name__}: {error}"
+            return DEFAULT_STRATEGY.delay_ns(task_id, attempt)
+
+
+def _report(
+    context: TaskContext, exc: BaseException, strategy: RetryStrategy
+) -> Report:
+    exc.__traceback__ = _user_part(exc.__traceback__)
+    delivery = context.delivery
+    match exc:
+        case ArgumentsRefused():
+            return _failed(delivery, _error_of(exc.__cause__ or exc), "bad-arguments")
+        case ResultRefused():
+            return _failed(delivery, _error_of(exc.__cause__ or exc), "bad-result")
+        case TaskRevoked():
+            payload = pack_cancellation("revoked", exc.reason)
+            return Report(Kind.CANCELLED, payload)
+        case CancelledError() if _is_revoked(context):
+            return Report(Kind.CANCELLED, pack_cancellation("revoked"))
+        case TaskRetryRequest():
+            return _decided(delivery, exc.request, exc, strategy)
+        case SoftTimeLimitExceeded():
+            return _decided(delivery, _soft(delivery, exc), exc, strategy)
+        case CancelledError() if context.runtime.is_soft():
+            return _decided(delivery, _soft(delivery, exc), exc, strategy)
+        case CancelledError() | Exception():
+            # A CancelledError that is none of ours is an error like any other: the
+            # handler waited for something that was cancelled.
+            return _decided(delivery, Raised(_error_of(exc)), exc, strategy)
+    return _exited(delivery, exc)
+
+
+def _decided(
+    delivery: Delivery, ending: Ending, exc: BaseException, strategy: RetryStrategy
+) -> Report:
+    max_retries = delivery.max_retries
+    if max_retries is None:
+        max_retries = delivery.head.max_retries
+    delays: DelaySource
+    if isinstance(strategy, ExponentialJitterRetryStrategy):
+        delays = strategy
+    else:
+        delays = _Asked(strategy, exc, _error_of(exc).stack or "")
+    situation = Situation(
+        attempt=delivery.attempt,
+        max_retries=max_retries,
+        task_id=delivery.task_id,
+        now_wall_ns=_CLOCK.wall_ns(),
+        strategy=delays,
+    )
+    outcome = decide(ending, _policy(delivery), situation)
+    if isinstance(outcome, Fail):
+        return _failed(delivery, outcome.error, outcome.reason.value)
+    if not isinstance(outcome, Retry):
+        raise AssertionError(f"{ending} cannot lead to {outcome}")
+    facts: dict[str, object] = {"attempt": delivery.attempt}
+    if isinstance(delays, _Asked) and delays.trouble is not None:
+        facts["retryStrategy"] = delays.trouble
+    later = _later(outcome, max_retries)
+    if later:
+        facts[NEXT] = later
+    error = replace(outcome.error, meta={**outcome.error.meta, **facts})
+    return Report(Kind.RETRY, pack_failure(error), outcome.delay_ns)
+
+
+def _exited(delivery: Delivery, exc: BaseException) -> Report:
+    """The handler tried to end the worker: never retried, for it would do it again."""
+    error = _error_of(exc)
+    if not isinstance(exc, SystemExit):
+        return _failed(delivery, error, type(exc).__name__)
+    meta: dict[str, object] = {}
+    if exc.code is None or isinstance(exc.code, int):
+        meta["exitStatus"] = exc.code or 0
+    message = f"the handler exited: sys.exit({exc.code!r})"
+    error = replace(error, message=message, meta=meta)
+    return _failed(delivery, error, "sys.exit")
+
+
+def _failed(delivery: Delivery, error: TaskError, reason: str) -> Report:
+    meta = {"reason": reason, **error.meta, "attempt": delivery.attempt}
+    return Report(Kind.FAILED, pack_failure(replace(error, retryable=False, meta=meta)))
+
+
+def _later(outcome: Retry, max_retries: int) -> dict[str, object]:
+    """Return what the next attempts must know that the head does not say."""
+    later: dict[str, object] = {}
+    if outcome.policy is not None:
+        later["retryPolicy"] = outcome.policy.to_wire()
+    if outcome.max_retries != max_retries:
+        later["maxRetries"] = outcome.max_retries
+    if outcome.time_limit_ns is not None:
+        later["timeLimitNs"] = outcome.time_limit_ns
+    if outcome.soft_time_limit_ns is not None:
+        later["softTimeLimitNs"] = outcome.soft_time_limit_ns
+    return later
+
+
+def _policy(delivery: Delivery) -> TaskRetryPolicy | None:
+    kept = None if delivery.load_policy is None else delivery.load_policy()
+    return policy_of(delivery.head) if kept is None else kept
+
+
+def _soft(delivery: Delivery, exc: BaseException) -> TimedOut:
+    return TimedOut("soft", delivery.head.soft_ns, _error_of(exc).stack)
+
+
+def _is_revoked(context: TaskContext) -> bool:
+    return context.runtime.is_stopping() and not context.runtime.is_soft()
+
+
+def _error_of(exc: BaseException) -> TaskError:
+    return TaskError.from_exception(exc)
+
+
+def _user_part(traceback: TracebackType | None) -> TracebackType | None:
+    """Return *traceback* from the first frame on that is not of the engine."""
+    first = traceback
+    while first is not None:
+        if first.tb_frame.f_globals.get("__name__") not in _OWN_MODULES:
+            return first
+        first = first.tb_next
+    return traceback

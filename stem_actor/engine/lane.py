@@ -1,0 +1,291 @@
+"""RingLane: the prepared way of one task, under one set of options, to the ring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from stem_actor.clock import Clock
+from stem_actor.engine.children import CHILD_RESULTS, inherited
+from stem_actor.engine.head import build_head, check_options
+from stem_actor.errors import PayloadError, QueueFull
+from stem_actor.ids import parse_id
+from stem_actor.model.duration import Duration, to_ns, to_wall_ns
+from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
+from stem_actor.model.options import TaskOptions
+from stem_actor.payload.wire import pack_args, pack_value
+from stem_actor.policy.merge import merge_options
+from stem_actor.ring.record import ARGS_HEADERS_META
+from stem_actor.tasks.context import CURRENT, TaskContext
+from stem_actor.tasks.exceptions import ExceptionCatalog
+from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.outcome import OutcomeReader
+from stem_actor.tasks.ports import ResultSource, Submitter
+from stem_actor.tasks.task import Task
+
+__all__ = ["Line", "RingLane"]
+
+Args = dict[str, object]
+
+_BATCH: Final = 1024
+_DEFAULTS: Final = TaskEnqueueOptions()
+_THREE: Final = b"\x93"  # a MessagePack array of three: arguments, headers, meta
+
+# Bounds of the pause between two tries of an ``apublish`` that finds no room.
+_PAUSE_S: Final = 0.001
+_PAUSE_MAX_S: Final = 0.05
+
+
+class Line(Protocol):
+    """Where lanes lead to; changes when the app is started and stopped."""
+
+    @property
+    def submitter(self) -> Submitter: ...
+
+    @property
+    def source(self) -> ResultSource: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def exceptions(self) -> ExceptionCatalog: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """All of a submission but its arguments."""
+
+    head: bytes
+    tail: bytes  # packed headers and meta; empty: the body is arguments alone
+    submitter: Submitter
+    source: ResultSource
+    timeout_ns: int
+
+    def body(self, args: Args) -> bytes:
+        packed = pack_args(args)
+        return _THREE + packed + self.tail if self.tail else packed
+
+
+class RingLane:
+    """
+    See ``tasks.task.Lane``.
+
+    ``publish`` is a closure over everything that is known beforehand. It leaves the
+    hot path for whatever is not: instants, headers and meta, and runs in handlers.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        task: Task[Any, Any],
+        *,
+        options: TaskOptions | TaskOptionsDict | None = None,
+        enqueue: TaskEnqueueOptions | None = None,
+    ) -> None:
+        """
+        Prepare the way.
+
+        Raises:
+            SettingsError: If the options cannot be honoured by the ring.
+            InvalidOptions: If they contradict each other once they are merged.
+            PayloadTooLarge: If the filters of the retry policy are too many.
+        """
+        merged = merge_options(task.options, call=options, enqueue=enqueue)
+        check_options(f"{task.place}: task {task.name}", merged, enqueue)
+        self._line = line
+        self._options = enqueue or _DEFAULTS
+        self._head = build_head(task.name, merged)
+        self._packed_head = self._head.pack()
+        # The value that an ignored result leaves fits no annotation but None's.
+        returns = None if merged.ignore_result else task.binder.returns
+        self._reader = OutcomeReader(returns, line.exceptions)
+        on_full = self._options.on_full
+        self._timeout_ns = 0 if on_full == "raise" else self._options.enqueue_timeout_ns
+        self._is_static = self._options.task_id is None and all(
+            value is None
+            for value in (
+                self._options.countdown,
+                self._options.eta,
+                self._options.expires,
+                self._options.deadline,
+            )
+        )
+        self.publish: Callable[[Args], TaskHandle[Any]] = (
+            self._hot_path() if self._is_static else self.publish_with
+        )
+
+    def publish_with(
+        self,
+        args: Args,
+        *,
+        headers: Mapping[str, str] | None = None,
+        meta: Mapping[str, object] | None = None,
+        not_before: datetime | Duration | None = None,
+    ) -> TaskHandle[Any]:
+        """Publish with what may differ from call to call."""
+        frame = self._frame(headers, meta, not_before)
+        return self._send(frame, frame.body(args), _bounded(frame.timeout_ns))
+
+    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
+        """
+        Publish each of *maps* in order.
+
+        Raises:
+            QueueFull: If there is no room for all; a note says how many got through.
+        """
+        frame = self._frame(None, None, None)
+        bodies = [frame.body(args) for args in maps]
+        if len(bodies) > 1 and self._options.task_id is not None:
+            raise ValueError("one task_id cannot stand for more than one task")
+        handles: list[TaskHandle[Any]] = []
+        reader, source = self._reader, frame.source
+        timeout_ns = _bounded(frame.timeout_ns)
+        while len(handles) < len(bodies):
+            batch = bodies[len(handles) : len(handles) + _BATCH]
+            try:
+                ids, ticket = frame.submitter.submit_many(
+                    frame.head, batch, queue=self._head.queue, timeout_ns=timeout_ns
+                )
+            except (QueueFull, PayloadError) as error:
+                error.add_note(f"{len(handles)} of {len(bodies)} tasks were enqueued")
+                raise
+            accepted: list[TaskHandle[Any]] = [
+                TaskHandle(raw_id, source, reader) for raw_id in ids
+            ]
+            source.attach_many(ticket, accepted)
+            handles += accepted
+        return handles
+
+    async def apublish(self, args: Args) -> TaskHandle[Any]:
+        """Publish; waits for room without blocking the event loop."""
+        frame = self._frame(None, None, None)
+        body = frame.body(args)
+        end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
+        pause_s = _PAUSE_S
+        while True:
+            try:
+                return self._send(frame, body, 0)
+            except QueueFull:
+                left_s = (end_ns - self._line.clock.monotonic_ns()) / 1e9
+                if left_s <= 0:
+                    raise
+            await asyncio.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+
+    def _hot_path(self) -> Callable[[Args], TaskHandle[Any]]:
+        line, reader, slow = self._line, self._reader, self.publish_with
+        head, queue, timeout_ns = self._packed_head, self._head.queue, self._timeout_ns
+        current, running_loop = CURRENT.get, asyncio._get_running_loop
+
+        def publish(args: Args) -> TaskHandle[Any]:
+            if current() is not None:
+                return slow(args)
+            body = pack_args(args)
+            raw_id, ticket = line.submitter.submit(
+                head,
+                body,
+                queue=queue,
+                timeout_ns=timeout_ns if running_loop() is None else 0,
+            )
+            source = line.source
+            handle: TaskHandle[Any] = TaskHandle(raw_id, source, reader)
+            source.attach(ticket, handle)
+            return handle
+
+        return publish
+
+    def _send(self, frame: _Frame, body: bytes, timeout_ns: int) -> TaskHandle[Any]:
+        raw_id, ticket = frame.submitter.submit(
+            frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
+        )
+        handle: TaskHandle[Any] = TaskHandle(raw_id, frame.source, self._reader)
+        frame.source.attach(ticket, handle)
+        return handle
+
+    def _frame(
+        self,
+        headers: Mapping[str, str] | None,
+        meta: Mapping[str, object] | None,
+        not_before: datetime | Duration | None,
+    ) -> _Frame:
+        parent = CURRENT.get()
+        submitter = None if parent is None else parent.runtime.submitter
+        if parent is None or submitter is None:  # not in a worker
+            return _Frame(
+                self._head_bytes(not_before, bool(headers or meta), 0),
+                _tail(headers or {}, meta or {}),
+                self._line.submitter,
+                self._line.source,
+                self._timeout_ns,
+            )
+        headers, meta = inherited(
+            parent, headers or {}, meta or {}, lineage=self._options.add_to_parent
+        )
+        return _Frame(
+            self._head_bytes(
+                not_before, bool(headers or meta), parent.delivery.head.deadline_ns
+            ),
+            _tail(headers, meta),
+            submitter,
+            CHILD_RESULTS,
+            _until_limit(parent, self._timeout_ns),
+        )
+
+    def _head_bytes(
+        self,
+        not_before: datetime | Duration | None,
+        has_tail: bool,
+        deadline_ns: int,
+    ) -> bytes:
+        """*deadline_ns* is the parent's, 0: none."""
+        if self._is_static and not (has_tail or not_before or deadline_ns):
+            return self._packed_head
+        options, now_ns = self._options, self._line.clock.wall_ns()
+        start_ns = options.not_before_ns(now_ns)
+        if start_ns is None:
+            start_ns = _start_ns(not_before, now_ns)
+        own_ns = options.deadline_ns(now_ns) or 0
+        deadlines = [ns for ns in (own_ns, deadline_ns) if ns]
+        head = replace(
+            self._head,
+            kind=ARGS_HEADERS_META if has_tail else self._head.kind,
+            not_before_ns=start_ns,
+            expires_ns=options.expires_ns(now_ns) or 0,
+            deadline_ns=min(deadlines, default=0),
+        )
+        if options.task_id is not None:
+            head = replace(head, task_id=parse_id(options.task_id))
+        return head.pack()
+
+
+def _tail(headers: Mapping[str, str], meta: Mapping[str, object]) -> bytes:
+    if not headers and not meta:
+        return b""
+    for name, value in headers.items():
+        if not isinstance(value, str):
+            path = f"headers.{name}"
+            raise PayloadError(f"{path} is no text: {value!r}", path=path)
+    packed_headers = pack_value(dict(headers), path="headers")
+    return packed_headers + pack_value(dict(meta), path="meta")
+
+
+def _bounded(timeout_ns: int) -> int:
+    """In a running event loop nothing waits: it would stop everything else too."""
+    return timeout_ns if asyncio._get_running_loop() is None else 0
+
+
+def _until_limit(parent: TaskContext, timeout_ns: int) -> int:
+    left_ns = parent.runtime.remaining_ns()
+    return timeout_ns if left_ns is None else max(0, min(timeout_ns, left_ns))
+
+
+def _start_ns(not_before: datetime | Duration | None, now_ns: int) -> int:
+    if not_before is None:
+        return 0
+    if isinstance(not_before, datetime):
+        return to_wall_ns(not_before, "not_before")
+    return now_ns + to_ns(not_before, "not_before")

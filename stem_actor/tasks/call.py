@@ -1,0 +1,57 @@
+"""TaskCall: one prepared enqueue, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from stem_actor.model.duration import Duration
+from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
+from stem_actor.model.options import TaskOptions
+from stem_actor.tasks.handle import TaskHandle
+
+__all__ = ["TaskCall", "TaskEnqueuer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCall:
+    """
+    A task that could be enqueued.
+
+    Attributes:
+        name: The task's name.
+        args: Its arguments by name, as they cross the wire.
+        headers: Text that travels with the task, and on to its children where a
+            header is one of trace or tenant.
+        meta: Facts that are kept with the task.
+        options: How it is to be run; merged over the task's own options.
+        enqueue_options: What this enqueue says; merged over all others.
+        not_before: Earliest start, if neither ``eta`` nor ``countdown`` is given.
+    """
+
+    name: str
+    args: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, object] = field(default_factory=dict)
+    options: TaskOptions | TaskOptionsDict | None = None
+    enqueue_options: TaskEnqueueOptions | None = None
+    not_before: datetime | Duration | None = None
+
+
+class TaskEnqueuer(Protocol):
+    """Whatever enqueues prepared calls: an app, or a context."""
+
+    def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
+        """
+        Enqueue *call*.
+
+        Raises:
+            TaskNotRegistered: If no task has that name.
+            AppNotStarted: If nothing runs that could take it.
+            QueueFull: If there is no room.
+            PayloadError: If a part of it has no wire form.
+            TypeError: If the arguments are not those of the handler.
+        """
+        ...

@@ -1,0 +1,286 @@
+"""TaskContext: what a handler may know of its task, and ask of its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal, NoReturn, TypeVar, overload
+
+from stem_actor.errors import PayloadError, TaskRetryRequest
+from stem_actor.ids import format_id
+from stem_actor.model.duration import Duration, to_ns, to_wall_ns
+from stem_actor.model.ending import RetryRequested
+from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
+from stem_actor.model.options import TaskOptions
+from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
+from stem_actor.payload.lowering import raise_
+from stem_actor.tasks.call import TaskCall, TaskEnqueuer
+from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.outcome import pack_progress
+from stem_actor.tasks.ports import Runtime
+
+__all__ = ["CURRENT", "TaskContext"]
+
+D = TypeVar("D")
+V = TypeVar("V")
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+CURRENT: Final[ContextVar[TaskContext | None]] = ContextVar(
+    "stem_actor_context", default=None
+)
+
+
+class TaskContext:
+    """
+    The task that is running here.
+
+    A handler gets it as its first parameter, if it is annotated as such; code below
+    the handler finds it by ``TaskContext.current()``.
+
+    Attributes:
+        name: The task's name.
+        delivery: The start that this is.
+        runtime: The worker's side of it.
+    """
+
+    __slots__ = (
+        "_args",
+        "_enqueuer",
+        "_headers",
+        "_meta",
+        "_received",
+        "delivery",
+        "name",
+        "runtime",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        delivery: Delivery,
+        runtime: Runtime,
+        enqueuer: TaskEnqueuer,
+    ) -> None:
+        """Contexts are made by the engine, one for each start."""
+        self.name = name
+        self.delivery = delivery
+        self.runtime = runtime
+        self._enqueuer = enqueuer
+        self._args: Mapping[str, object] = _NONE
+        self._headers: Mapping[str, str] = _NONE
+        self._meta: dict[str, object] | None = None
+        self._received: Mapping[str, object] = _NONE
+
+    @staticmethod
+    def current() -> TaskContext | None:
+        """Return the context of the handler that this code runs in, or None."""
+        return CURRENT.get()
+
+    # --- facts
+
+    @property
+    def id(self) -> str:
+        """The task's id as text; the same for all its attempts."""
+        return format_id(self.delivery.task_id)
+
+    @property
+    def attempt(self) -> int:
+        """0-based number of the try."""
+        return self.delivery.attempt
+
+    @property
+    def queue(self) -> str:
+        """The queue that the task came from."""
+        return self.delivery.head.queue
+
+    @property
+    def args(self) -> Mapping[str, object]:
+        """The arguments by name, as they crossed the wire."""
+        return self._args
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that the task was enqueued with."""
+        return self._headers
+
+    @property
+    def meta(self) -> dict[str, object]:
+        """Facts kept with the task; what the handler writes here is kept too."""
+        if self._meta is None:
+            self._meta = dict(self._received)
+        return self._meta
+
+    @property
+    def written_meta(self) -> Mapping[str, object] | None:
+        """The meta if the handler has changed it, else None."""
+        if self._meta is None or self._meta == self._received:
+            return None
+        return self._meta
+
+    @property
+    def interruption(self) -> Literal["soft", "stop"] | None:
+        """
+        Why this start is to end: ``"soft"``: its soft limit has passed; ``"stop"``: it
+        was revoked.
+        """
+        if self.runtime.is_soft():
+            return "soft"
+        return "stop" if self.runtime.is_stopping() else None
+
+    def remaining(self) -> float | None:
+        """Return the seconds left until the hard limit; None: there is none."""
+        left_ns = self.runtime.remaining_ns()
+        return None if left_ns is None else left_ns / 1e9
+
+    def receive(
+        self,
+        args: Mapping[str, object],
+        headers: Mapping[str, str] = _NONE,
+        meta: Mapping[str, object] = _NONE,
+    ) -> None:
+        """Take what the body holds; called before the handler is."""
+        self._args = args
+        self._headers = headers
+        self._received = meta
+
+    # --- arguments
+
+    def arg(self, name: str) -> object:
+        """
+        Return the argument *name*.
+
+        Raises:
+            KeyError: If it was not passed.
+        """
+        return self.args[name]
+
+    def arg_or(self, name: str, default: D) -> object | D:
+        """Return the argument *name*, or *default* if it was not passed."""
+        return self.args.get(name, default)
+
+    @overload
+    def required_arg(self, name: str) -> object: ...
+    @overload
+    def required_arg(self, name: str, expected: type[V]) -> V: ...
+    def required_arg(self, name: str, expected: Any = None) -> Any:
+        """
+        Return the argument *name* as an object of type *expected*.
+
+        Raises:
+            PayloadError: If it was not passed, or does not fit.
+        """
+        path = f"args.{name}"
+        if name not in self.args:
+            raise PayloadError(f"{path} is missing", path=path)
+        value = self.args[name]
+        return value if expected is None else raise_(value, expected, path=path)
+
+    # --- requests to the worker
+
+    def heartbeat(self) -> None:
+        """Say that the handler is alive: the lease gets its full length again."""
+        self.runtime.extend(0)
+
+    def extend_lease(self, by: Duration) -> None:
+        """Extend the lease by *by*."""
+        self.runtime.extend(to_ns(by, "by"))
+
+    def progress(self, percent: float, data: object = None) -> None:
+        """
+        Tell whoever holds the handle how far the task is.
+
+        Raises:
+            ValueError: If *percent* is not in 0..100.
+            PayloadError: If a part of *data* has no wire form.
+        """
+        if not 0 <= percent <= 100:
+            raise ValueError(f"percent must be in 0..100, not {percent}")
+        self.runtime.progress(pack_progress(percent, data))
+
+    def retry(
+        self,
+        *,
+        countdown: Duration | None = None,
+        eta: datetime | None = None,
+        retry_policy: TaskRetryPolicy | None = None,
+        max_retries: int | None = None,
+        time_limit: Duration | None = None,
+        soft_time_limit: Duration | None = None,
+    ) -> NoReturn:
+        """
+        End this attempt and ask for another one.
+
+        Without a time it starts after the delay of the policy in force, else at once.
+        Once the retries are used up, the task fails instead.
+
+        Args:
+            countdown: Earliest start of the next attempt, from now.
+            eta: Earliest start as an instant; beats *countdown*.
+            retry_policy: Policy for this and all later attempts.
+            max_retries: Tries after the first one, from now on.
+            time_limit: Hard limit of the next attempts.
+            soft_time_limit: Soft limit of the next attempts.
+
+        Raises:
+            TaskRetryRequest: Always; let it pass.
+            ValueError: If a value is out of range.
+        """
+        if max_retries is not None:
+            check_retries(max_retries)
+        # Both limits go through the checks that the options of a task go through.
+        limits = TaskOptions(
+            hard_time_limit=time_limit, soft_time_limit=soft_time_limit
+        )
+        request = RetryRequested(
+            countdown_ns=None if countdown is None else to_ns(countdown, "countdown"),
+            eta_ns=None if eta is None else to_wall_ns(eta, "eta"),
+            retry_policy=retry_policy,
+            max_retries=max_retries,
+            time_limit_ns=limits.hard_time_limit_ns,
+            soft_time_limit_ns=limits.soft_time_limit_ns,
+        )
+        raise TaskRetryRequest(request)
+
+    # --- children
+
+    def enqueue(
+        self,
+        name: str,
+        args: Mapping[str, object] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        meta: Mapping[str, object] | None = None,
+        options: TaskOptions | TaskOptionsDict | None = None,
+        enqueue_options: TaskEnqueueOptions | None = None,
+        not_before: datetime | Duration | None = None,
+    ) -> TaskHandle[object]:
+        """
+        Enqueue another task by its name, as a child of this one.
+
+        It inherits the trace and tenant headers, the lineage and the deadline. Its
+        handle cannot be waited for in here.
+
+        Raises:
+            TaskNotRegistered: If no task has that name.
+            QueueFull: If there is no room; the wait also ends with this task's time.
+        """
+        call = TaskCall(
+            name=name,
+            args=args or {},
+            headers=headers or {},
+            meta=meta or {},
+            options=options,
+            enqueue_options=enqueue_options,
+            not_before=not_before,
+        )
+        return self._enqueuer.enqueue_call(call)
+
+    spawn = enqueue
+
+    def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
+        """As ``enqueue``, for a prepared call."""
+        return self._enqueuer.enqueue_call(call)

@@ -1,0 +1,78 @@
+"""The definition of a task: its place and default name, and what makes it wrong."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from stem_actor.model.enqueue_options import TaskOptionsDict
+
+__all__ = ["default_name", "definition_problems", "place_of"]
+
+_MAINS: Final = ("__main__", "__mp_main__")  # the second: in an importing zygote
+_NAME_BYTES: Final = 255
+
+
+def place_of(handler: Callable[..., Any]) -> str:
+    """Return where *handler* is defined, as ``file:line``."""
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    return (
+        repr(handler) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+    )
+
+
+def default_name(handler: Callable[..., Any]) -> str:
+    """Return ``module.qualname``; for a script, its stem stands for the module."""
+    module = getattr(handler, "__module__", None) or "__main__"
+    qualname = getattr(handler, "__qualname__", type(handler).__name__)
+    if module in _MAINS:
+        # From the file and not from __spec__: an importing worker has only that.
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file is not None:
+            path = Path(file)
+            module = path.parent.name if path.stem == "__main__" else path.stem
+    return f"{module}.{qualname}"
+
+
+def definition_problems(
+    handler: Callable[..., Any], names: Iterable[object], options: Mapping[str, object]
+) -> list[str]:
+    """Return what is wrong with a task before its options are looked at closely."""
+    problems = _handler_problems(handler)
+    for name in names:
+        problems += _name_problems(name)
+    return problems + _unknown_options(options)
+
+
+def _handler_problems(handler: Callable[..., Any]) -> list[str]:
+    if not callable(handler):
+        return [f"{handler!r} is no function"]
+    if isinstance(handler, type):
+        return ["a class is no handler; pass a function"]
+    for is_wrong in (inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if is_wrong(handler):
+            return ["a generator has no single result; return a list"]
+    return []
+
+
+def _name_problems(name: object) -> list[str]:
+    if not isinstance(name, str) or not name or not name.isprintable():
+        return [f"its name must be printable text, not {name!r}"]
+    if len(name.encode()) > _NAME_BYTES:
+        return [f"its name has more than {_NAME_BYTES} bytes"]
+    return []
+
+
+def _unknown_options(options: Mapping[str, object]) -> list[str]:
+    known = TaskOptionsDict.__annotations__
+    problems = []
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"there is no option {name!r}{hint}")
+    return problems

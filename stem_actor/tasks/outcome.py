@@ -1,0 +1,184 @@
+"""The wire forms of what a start reports: result, error, cancellation, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stem_actor.errors import PayloadError
+from stem_actor.model.error import TaskError
+from stem_actor.payload.lowering import lower, raise_
+from stem_actor.payload.wire import pack_value, unpack
+from stem_actor.tasks.exceptions import ExceptionCatalog
+
+__all__ = [
+    "EXPIRED",
+    "NOTHING",
+    "OutcomeReader",
+    "ProgressSignal",
+    "pack_cancellation",
+    "pack_failure",
+    "pack_progress",
+    "pack_success",
+    "unpack_cancellation",
+    "unpack_failure",
+    "unpack_progress",
+    "unpack_success",
+]
+
+EXPIRED: Final = "expired"
+"""The reason of a task that was not started in time."""
+
+NOTHING: Final = pack_value(None)
+"""The payload of a task that returned None, or whose result is not wanted."""
+
+_RESULT: Final = "__stemResult"
+_META: Final = "__stemMeta"
+_WRAPPED: Final = frozenset({_RESULT, _META})
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSignal:
+    """What a handler last said of its progress: *percent* in 0..100, and *data*."""
+
+    percent: float
+    data: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReader:
+    """
+    How the outcomes of one task are read.
+
+    Attributes:
+        returns: Annotation to raise the result with; None: it is plain.
+        exceptions: What may be rebuilt from an error.
+    """
+
+    returns: Any
+    exceptions: ExceptionCatalog
+
+    def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]:
+        """
+        Return the result as the handler returned it, as it was stored, and its meta.
+
+        Raises:
+            PayloadError: If *payload* cannot be read, or does not fit *returns*.
+        """
+        raw, meta = unpack_success(payload)
+        if self.returns is None:
+            return raw, raw, meta
+        return raise_(raw, self.returns, path="result"), raw, meta
+
+
+def pack_success(
+    value: object, *, returns: Any = None, meta: Mapping[str, object] | None = None
+) -> bytes:
+    """
+    Return the payload of a task that returned *value*.
+
+    Args:
+        value: What the handler returned.
+        returns: The annotation of a result that is to be lowered; None: it is plain.
+        meta: What the handler stored in ``context.meta``.
+
+    Raises:
+        PayloadError: If a part has no wire form; ``path`` names it.
+    """
+    if returns is not None:
+        value = lower(value, path="result")
+    # A result that looks like the wrapper is wrapped, or reading would open it.
+    if meta or (type(value) is dict and _RESULT in value):
+        packed_meta = pack_value(dict(meta or {}), path="meta")  # names its own path
+        return b"".join(
+            (_HEAD, pack_value(value, path="result"), _META_KEY, packed_meta)
+        )
+    return pack_value(value, path="result")
+
+
+def unpack_success(payload: bytes) -> tuple[object, Mapping[str, object]]:
+    """
+    Return the stored result and the meta of a SUCCEEDED payload.
+
+    Raises:
+        PayloadError: If *payload* cannot be read.
+    """
+    stored = unpack(payload) if payload else None
+    if isinstance(stored, dict) and stored.keys() == _WRAPPED:
+        return stored[_RESULT], stored[_META]
+    return stored, {}
+
+
+def pack_failure(error: TaskError) -> bytes:
+    """Return the payload of a FAILED or RETRY report."""
+    return pack_value(error.to_wire(), path="error")
+
+
+def unpack_failure(payload: bytes) -> TaskError:
+    """
+    Return the error of a FAILED or RETRY payload.
+
+    Raises:
+        PayloadError: If *payload* holds none.
+    """
+    wire = unpack(payload)
+    if not isinstance(wire, dict):
+        raise PayloadError("the payload holds no error", path="payload")
+    try:
+        return TaskError.from_wire(wire)
+    except ValueError as error:
+        raise PayloadError(str(error), path="payload") from error
+
+
+def pack_cancellation(reason: str, detail: str | None = None) -> bytes:
+    """Return the payload of a CANCELLED report."""
+    facts = {"reason": reason}
+    if detail is not None:
+        facts["detail"] = detail
+    return pack_value(facts, path="cancellation")
+
+
+def unpack_cancellation(payload: bytes) -> tuple[str, str | None]:
+    """
+    Return reason and detail of a CANCELLED payload; an empty one means expired.
+
+    Raises:
+        PayloadError: If *payload* holds no reason.
+    """
+    if not payload:
+        return EXPIRED, None
+    match unpack(payload):
+        case {"reason": str(reason), "detail": str(detail)}:
+            return reason, detail
+        case {"reason": str(reason)}:
+            return reason, None
+    raise PayloadError("the payload holds no reason", path="payload")
+
+
+def pack_progress(percent: float, data: object = None) -> bytes:
+    """
+    Return the payload of a PROGRESS report.
+
+    Raises:
+        PayloadError: If *data* or a part of it has no wire form.
+    """
+    return b"\x92" + pack_value(percent, path="percent") + pack_value(data, path="data")
+
+
+def unpack_progress(payload: bytes) -> ProgressSignal:
+    """
+    Return what a PROGRESS payload says.
+
+    Raises:
+        PayloadError: If *payload* holds no progress.
+    """
+    match unpack(payload):
+        case [int() | float() as percent, data]:
+            return ProgressSignal(percent, data)
+    raise PayloadError("the payload holds no progress", path="payload")
+
+
+# Written part by part, so that each part names its own path when it cannot be packed.
+_HEAD: Final = b"\x82" + pack_value(_RESULT)
+_META_KEY: Final = pack_value(_META)

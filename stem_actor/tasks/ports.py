@@ -1,0 +1,144 @@
+"""The ports of the task surface: what processes provide, and what they settle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from stem_actor.model.status import TaskStatus
+
+__all__ = ["Connection", "PendingHandle", "ResultSource", "Runtime", "Submitter"]
+
+
+class PendingHandle(Protocol):
+    """The side of a handle that a ``ResultSource`` fills in; any thread may."""
+
+    @property
+    def task_id(self) -> bytes:
+        """The task's 16 bytes."""
+        ...
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the end of the task has arrived."""
+        ...
+
+    def settle(self, kind: int, attempt: int, starts: int, payload: bytes) -> None:
+        """Take the end of the task; the first one stands."""
+        ...
+
+    def progressed(self, payload: bytes) -> None:
+        """Take a progress report; the last one stands."""
+        ...
+
+
+class Submitter(Protocol):
+    """Takes packed tasks; *head* is a packed ``TaskHead`` without id and ticket."""
+
+    def submit(
+        self, head: bytes, body: bytes, *, queue: str, timeout_ns: int
+    ) -> tuple[bytes, int]:
+        """
+        Submit one task; returns its id (16 bytes) and its ticket.
+
+        Args:
+            head: The packed head.
+            body: The packed arguments.
+            queue: Name of the queue, for the error.
+            timeout_ns: Longest wait for room; 0: raise at once.
+
+        Raises:
+            QueueFull: If there was no room for as long as that.
+            PayloadTooLarge: If the task can never fit.
+        """
+        ...
+
+    def submit_many(
+        self, head: bytes, bodies: Sequence[bytes], *, queue: str, timeout_ns: int
+    ) -> tuple[list[bytes], int]:
+        """
+        Submit the first of *bodies*, tasks that share *head*, in order.
+
+        Returns:
+            The ids of those that were accepted, at least one, and the first ticket;
+            tickets are consecutive.
+
+        Raises:
+            QueueFull: If there was no room for even one.
+            PayloadTooLarge: If the first can never fit.
+        """
+        ...
+
+
+class ResultSource(Protocol):
+    """What a handle is attached to."""
+
+    def attach(self, ticket: int, handle: PendingHandle) -> None:
+        """Have *handle* settled by the reply to *ticket*, also one already here."""
+        ...
+
+    def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
+        """The same for consecutive tickets."""
+        ...
+
+    def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
+        """Wait until *handle* is settled (True) or the time is over (False)."""
+        ...
+
+    async def wait_async(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
+        """As ``wait``, without blocking the event loop."""
+        ...
+
+    def status(self, task_id: bytes) -> TaskStatus | None:
+        """Return the stored status; None for an id that is not known."""
+        ...
+
+    def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
+        """Forbid the task to run, with *terminate* also to go on; False: too late."""
+        ...
+
+
+class Connection(Submitter, ResultSource, Protocol):
+    """A producer's connection to a running broker."""
+
+    def request(self, op: str, **fields: Any) -> dict[str, Any]:
+        """
+        Ask the supervisor; *op* is a verb such as ``"dlq.list"``, *fields* are plain.
+
+        Raises:
+            BrokerUnavailable: If there is no answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close it; handles that were not settled never will be."""
+        ...
+
+
+class Runtime(Protocol):
+    """What one start of a task may ask of its worker."""
+
+    @property
+    def submitter(self) -> Submitter | None:
+        """Where children are submitted; None: as outside of any handler."""
+        ...
+
+    def progress(self, payload: bytes) -> None:
+        """Forward a packed progress report."""
+        ...
+
+    def extend(self, by_ns: int) -> None:
+        """Extend the lease by *by_ns*; 0 is a heartbeat."""
+        ...
+
+    def is_stopping(self) -> bool:
+        """Whether this start was asked to stop (revoked, or its soft limit passed)."""
+        ...
+
+    def is_soft(self) -> bool:
+        """Whether its soft limit has passed."""
+        ...
+
+    def remaining_ns(self) -> int | None:
+        """Return nanoseconds until its hard limit; None: it has none."""
+        ...

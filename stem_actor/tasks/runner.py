@@ -1,0 +1,141 @@
+"""
+The runner of a task: from the bytes of its body to the bytes of its result.
+
+Each handler gets a closure of its own, in which everything that can be known before
+the first start is decided. The engine adds the context and what follows from errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from stem_actor.errors import PayloadError
+from stem_actor.payload.wire import unpack
+from stem_actor.ring.record import IGNORE_RESULT
+from stem_actor.tasks.binder import Binder
+from stem_actor.tasks.context import TaskContext
+from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.outcome import NOTHING, pack_success
+
+__all__ = [
+    "ArgumentsRefused",
+    "AsyncRunner",
+    "ResultRefused",
+    "Runner",
+    "build_async_runner",
+    "build_runner",
+]
+
+Handler = Callable[..., Any]
+Runner = Callable[[TaskContext], bytes]
+AsyncRunner = Callable[[TaskContext], Awaitable[bytes]]
+
+
+class ArgumentsRefused(Exception):
+    """The body does not fit the handler's signature; the cause says how."""
+
+
+class ResultRefused(Exception):
+    """What the handler returned has no wire form; the cause says where."""
+
+
+def build_runner(handler: Handler, binder: Binder) -> Runner:
+    """Return the function that runs *handler* for the start of a context."""
+    receive, finish = _receiver(binder), _finisher(binder)
+
+    def run(context: TaskContext) -> bytes:
+        args = receive(context)
+        try:
+            value = handler(**args)
+        except TypeError as error:
+            _check_call(error)
+            raise
+        return finish(context, value)
+
+    def run_with_context(context: TaskContext) -> bytes:
+        args = receive(context)
+        try:
+            value = handler(context, **args)
+        except TypeError as error:
+            _check_call(error)
+            raise
+        return finish(context, value)
+
+    return run_with_context if binder.takes_context else run
+
+
+def build_async_runner(handler: Handler, binder: Binder) -> AsyncRunner:
+    """As ``build_runner``, for a coroutine function."""
+    receive, finish = _receiver(binder), _finisher(binder)
+    takes_context = binder.takes_context
+
+    async def run(context: TaskContext) -> bytes:
+        args = receive(context)
+        try:
+            coroutine = handler(context, **args) if takes_context else handler(**args)
+        except TypeError as error:
+            _check_call(error)
+            raise
+        return finish(context, await coroutine)
+
+    return run
+
+
+def _receiver(binder: Binder) -> Callable[[TaskContext], Mapping[str, Any]]:
+    """Return what decodes a body, tells the context and raises the arguments."""
+    is_plain = binder.record is None and not binder.annotations
+
+    def receive(context: TaskContext) -> Mapping[str, Any]:
+        delivery = context.delivery
+        try:
+            if delivery.kind:
+                args, headers, meta = _parts(delivery)
+                context.receive(args, headers, meta)
+            else:
+                args = cast("dict[str, object]", unpack(delivery.body))
+                context.receive(args)
+            return args if is_plain else binder.raise_args(args)
+        except PayloadError as error:
+            raise ArgumentsRefused from error
+
+    return receive
+
+
+def _finisher(binder: Binder) -> Callable[[TaskContext, object], bytes]:
+    """Return what packs a result, and the meta that the handler has written."""
+    returns = binder.returns
+
+    def finish(context: TaskContext, value: object) -> bytes:
+        if context.delivery.flags & IGNORE_RESULT:
+            value = None
+        meta = context.written_meta
+        if value is None and meta is None:
+            return NOTHING
+        try:
+            return pack_success(value, returns=returns, meta=meta)
+        except PayloadError as error:
+            raise ResultRefused from error
+
+    return finish
+
+
+def _parts(
+    delivery: Delivery,
+) -> tuple[dict[str, object], dict[str, str], dict[str, object]]:
+    """Return the three parts of an ARGS_HEADERS_META body."""
+    match unpack(delivery.body):
+        case [dict() as args, dict() as headers, dict() as meta]:
+            return args, headers, meta
+    raise PayloadError("the body is not arguments, headers and meta", path="args")
+
+
+def _check_call(error: TypeError) -> None:
+    """
+    Raise ArgumentsRefused if *error* says that the arguments do not fit.
+
+    The interpreter raises it then before the handler has a frame, so the traceback
+    ends in the runner.
+    """
+    if error.__traceback__ is None or error.__traceback__.tb_next is None:
+        raise ArgumentsRefused from error

@@ -1,0 +1,353 @@
+"""Task: a handler that can be enqueued by calling it in another way."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+
+from stem_actor.errors import AppNotStarted, SettingsError
+from stem_actor.model.enqueue_options import (
+    EnqueueOptionsDict,
+    TaskEnqueueOptions,
+    TaskOptionsDict,
+)
+from stem_actor.model.options import InvalidOptions, TaskOptions
+from stem_actor.model.result import TaskResult
+from stem_actor.ring.record import TaskHead
+from stem_actor.tasks.binder import Binder, build_binder
+from stem_actor.tasks.call import TaskCall, TaskEnqueuer
+from stem_actor.tasks.context import CURRENT
+from stem_actor.tasks.definition import (
+    default_name,
+    definition_problems,
+    place_of,
+)
+from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.local import LocalContext
+from stem_actor.tasks.runner import (
+    AsyncRunner,
+    Runner,
+    build_async_runner,
+    build_runner,
+)
+
+__all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Args = dict[str, object]
+
+
+class Lane(Protocol):
+    """The way of one task, under one set of enqueue options, to its broker."""
+
+    @property
+    def publish(self) -> Callable[[Args], TaskHandle[Any]]:
+        """Publishes bound arguments; a prepared function, for it is the hot path."""
+        ...
+
+    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
+        """Publish each of *maps*, bound arguments, in order."""
+        ...
+
+    async def apublish(self, args: Args) -> TaskHandle[Any]:
+        """As ``publish``, waiting for room without blocking the event loop."""
+        ...
+
+
+class Dispatcher(TaskEnqueuer, Protocol):
+    """What an app gives its tasks."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether anything runs that takes tasks."""
+        ...
+
+    def lane(
+        self, task: Task[Any, Any], options: TaskEnqueueOptions | None = None
+    ) -> Lane:
+        """
+        Return the lane of *task* under *options*.
+
+        Raises:
+            SettingsError: If the options cannot be honoured.
+        """
+        ...
+
+
+class _Enqueueing(Generic[P, R]):
+    """The verbs that a task and a task with options have in common."""
+
+    _bind: Callable[P, Args]
+    _publish: Callable[[Args], TaskHandle[R]]
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
+        """
+        Enqueue one run of the task.
+
+        In a running event loop this never waits for room, see ``aenqueue``.
+
+        Raises:
+            TypeError: If the arguments are not those of the handler.
+            PayloadError: If an argument has no wire form; names its path.
+            QueueFull: If there is no room for as long as ``enqueue_timeout``.
+            AppNotStarted: If nothing runs that could take it.
+        """
+        return self._publish(self._bind(*args, **kwargs))
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
+        """As ``enqueue``; waits for room without blocking the event loop."""
+        return await self._lane().apublish(self._bind(*args, **kwargs))
+
+    def enqueue_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """Enqueue, and wait for at most ``wait_timeout`` until the task has ended."""
+        return self._publish(self._bind(*args, **kwargs)).wait(self._wait_timeout())
+
+    async def aenqueue_and_wait(
+        self, *args: P.args, **kwargs: P.kwargs
+    ) -> TaskResult[R]:
+        """As ``enqueue_and_wait``, without blocking the event loop."""
+        handle = await self.aenqueue(*args, **kwargs)
+        return await handle.await_(self._wait_timeout())
+
+    def map(self, values: Iterable[Any]) -> list[TaskHandle[R]]:
+        """
+        Enqueue one run for each of *values*, its only positional argument.
+
+        Much cheaper than a loop: they cross to the broker in batches.
+        """
+        bind: Callable[..., Args] = self._bind
+        return self._lane().publish_many([bind(value) for value in values])
+
+    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
+        """Return the enqueue as a value, for ``enqueue_call`` and ``enqueue_many``."""
+        raise NotImplementedError
+
+    def _lane(self) -> Lane:
+        raise NotImplementedError
+
+    def _wait_timeout(self) -> Any:
+        raise NotImplementedError
+
+
+class Task(_Enqueueing[P, R]):
+    """
+    A handler with a name and options; made by ``@app.task`` or ``stem_actor.task``.
+
+    Attributes:
+        name: What it is called on the wire.
+        aliases: Older names under which tasks may still come in.
+        handler: The function.
+        options: How it is to be run.
+        binder: How its arguments become a map, and back.
+        place: File and line of the handler.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        *,
+        name: str | None = None,
+        aliases: Iterable[str] = (),
+        context: bool | None = None,
+        **options: Unpack[TaskOptionsDict],
+    ) -> None:
+        """
+        Make a task of *handler*.
+
+        Args:
+            handler: A function, plain or ``async``.
+            name: Its name; None: ``module.qualname``.
+            aliases: Older names of it.
+            context: Whether its first parameter is the context; None: if it is
+                annotated so.
+            options: The fields of ``TaskOptions``.
+
+        Raises:
+            SettingsError: With every problem, each with file and line.
+        """
+        functools.update_wrapper(cast("Any", self), handler)
+        self.handler = handler
+        self.place = place_of(handler)
+        self.name = default_name(handler) if name is None else name
+        self.aliases = tuple(aliases)
+        problems = definition_problems(handler, (self.name, *self.aliases), options)
+        if not problems:
+            try:
+                self.options = TaskOptions(**options)
+            except InvalidOptions as error:
+                problems += error.problems
+        if problems:
+            raise SettingsError(
+                f"{self.place}: task {self.name}: {p}" for p in problems
+            )
+        self.binder: Binder = build_binder(handler, name=self.name, context=context)
+        self._bind = self.binder.bind
+        self._dispatcher: Dispatcher = _UNBOUND
+        self._own_lane: Lane = _UnboundLane(self.name)
+        self._publish = self._own_lane.publish
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What publishes it: its app."""
+        return self._dispatcher
+
+    def attach(self, dispatcher: Dispatcher) -> None:
+        """
+        Let *dispatcher* publish this task from now on.
+
+        Raises:
+            SettingsError: If the options cannot be honoured there, or another app
+                that is running publishes it.
+        """
+        if self._dispatcher is not dispatcher and self._dispatcher.is_connected:
+            raise SettingsError(
+                [f"{self.place}: task {self.name} belongs to another running app"],
+                hint="stop that one first, or define the task once for each",
+            )
+        self._own_lane = dispatcher.lane(self)
+        self._publish = self._own_lane.publish
+        self._dispatcher = dispatcher
+
+    def with_options(self, **options: Unpack[EnqueueOptionsDict]) -> BoundTask[P, R]:
+        """
+        Return this task with enqueue options, to be kept or used at once.
+
+        Raises:
+            InvalidOptions: With every problem at once.
+        """
+        return BoundTask(self, TaskEnqueueOptions(**options))
+
+    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
+        return TaskCall(name=self.name, args=self._bind(*args, **kwargs))
+
+    def _lane(self) -> Lane:
+        return self._own_lane
+
+    def _wait_timeout(self) -> None:
+        return None
+
+    def _local(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LocalContext:
+        bind: Callable[..., Args] = self._bind
+        head = TaskHead(name=self.name, queue=self.options.queue)
+        return LocalContext(head, lambda: bind(*args, **kwargs), self._dispatcher)
+
+
+class SyncTask(Task[P, R]):
+    """A task whose handler is a plain function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the handler here and now, with a local context."""
+        context = self._local(args, kwargs)
+        before = (context,) if self.binder.takes_context else ()
+        token = CURRENT.set(context)
+        try:
+            result: R = self.handler(*before, *args, **kwargs)
+        finally:
+            CURRENT.reset(token)
+        return result
+
+    @functools.cached_property
+    def runner(self) -> Runner:
+        """What runs it in a worker."""
+        return build_runner(self.handler, self.binder)
+
+
+class AsyncTask(Task[P, R]):
+    """A task whose handler is a coroutine function."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the handler here, with a local context."""
+        context = self._local(args, kwargs)
+        before = (context,) if self.binder.takes_context else ()
+        token = CURRENT.set(context)
+        try:
+            coroutine: Coroutine[Any, Any, R] = self.handler(*before, *args, **kwargs)
+            return await coroutine
+        finally:
+            CURRENT.reset(token)
+
+    @functools.cached_property
+    def runner(self) -> AsyncRunner:
+        """What runs it in a worker."""
+        return build_async_runner(self.handler, self.binder)
+
+
+class BoundTask(_Enqueueing[P, R]):
+    """A task together with enqueue options; made by ``with_options``."""
+
+    def __init__(self, task: Task[P, R], options: TaskEnqueueOptions) -> None:
+        self.task = task
+        self.options = options
+        self._bind = task._bind
+        self._kept: tuple[Dispatcher, Lane] | None = None
+
+    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
+        return TaskCall(
+            name=self.task.name,
+            args=self._bind(*args, **kwargs),
+            enqueue_options=self.options,
+        )
+
+    def _publish(self, args: Args) -> TaskHandle[R]:
+        return self._lane().publish(args)
+
+    def _lane(self) -> Lane:
+        # Looked up and not kept from the beginning: a module may make one of these
+        # before its task has an app.
+        dispatcher = self.task.dispatcher
+        if self._kept is None or self._kept[0] is not dispatcher:
+            lane = dispatcher.lane(self.task, self.options)
+            self._kept = (dispatcher, lane)
+            return lane
+        return self._kept[1]
+
+    def _wait_timeout(self) -> Any:
+        return self.options.wait_timeout
+
+
+class _UnboundLane:
+    """The lane of a task without an app."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def publish(self) -> Callable[[Args], TaskHandle[Any]]:
+        return self._refuse
+
+    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
+        raise self._error()
+
+    async def apublish(self, args: Args) -> TaskHandle[Any]:
+        raise self._error()
+
+    def _refuse(self, args: Args) -> TaskHandle[Any]:
+        raise self._error()
+
+    def _error(self) -> AppNotStarted:
+        return AppNotStarted(
+            f"task {self._name} belongs to no app",
+            hint="pass it to StemApp(tasks=[...])",
+        )
+
+
+class _Unbound:
+    """The dispatcher of a task without an app."""
+
+    is_connected = False
+
+    def lane(
+        self, task: Task[Any, Any], options: TaskEnqueueOptions | None = None
+    ) -> Lane:
+        return _UnboundLane(task.name)
+
+    def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
+        raise _UnboundLane(call.name)._error()
+
+
+_UNBOUND: Final = _Unbound()

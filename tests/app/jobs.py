@@ -1,0 +1,168 @@
+"""Handlers for the tests; at module level, so that every start method finds them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+from stem_actor import StemApp, TaskContext, TaskRetryPolicy
+
+
+def add_jobs(app: StemApp) -> None:
+    """Register every handler of this module with *app*."""
+    for handler, options in HANDLERS:
+        app.task(**options)(handler)  # type: ignore[call-overload]
+
+
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+def echo(value: object) -> object:
+    return value
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def journal(context: TaskContext, path: str, seconds: float = 0.0) -> int:
+    """Write one line for this start, then stay for a while."""
+    line = f"{context.id} {context.attempt} {os.getpid()} {time.monotonic_ns()}\n"
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(fd, line.encode())
+    os.close(fd)
+    time.sleep(seconds)
+    return context.attempt
+
+
+def fail_until(context: TaskContext, attempts: int) -> int:
+    if context.attempt < attempts:
+        raise ConnectionError(f"attempt {context.attempt}")
+    return context.attempt
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def nap(seconds: float) -> str:
+    time.sleep(seconds)
+    return "rested"
+
+
+def stubborn() -> None:
+    while True:
+        try:
+            time.sleep(10)
+        except BaseException:  # noqa: S110 - what this handler is for
+            pass
+
+
+def grandchild(path: str) -> None:
+    """Start a child that escapes by setsid, say its pid, then never end."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        Path(path).write_text(str(os.getpid()))
+        while True:
+            signal.pause()
+    while True:
+        signal.pause()
+
+
+def progress(context: TaskContext, path: str) -> None:
+    context.progress(50, {"step": "half"})
+    wait_for(path)
+
+
+def wait_for(path: str) -> None:
+    """Return when *path* exists; the other side of an event for other processes."""
+    while not Path(path).exists():
+        time.sleep(0.005)
+
+
+def ask_retry(context: TaskContext) -> int:
+    if context.attempt == 0:
+        context.retry(countdown=0.01)
+    return context.attempt
+
+
+def child(context: TaskContext, path: str) -> str:
+    return context.enqueue(journal_name(), {"path": path}).id
+
+
+def journal_name() -> str:
+    return "journal"
+
+
+def use_ring_in_child() -> int:
+    """A grandchild that touches the runtime: 0 if it got a clear error."""
+    context = TaskContext.current()
+    if context is None:
+        return 1
+    child = os.fork()
+    if child == 0:
+        try:
+            context.progress(1)
+        except Exception as error:
+            os._exit(0 if "child" in str(error) or "fork" in str(error) else 2)
+        os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def anap(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "rested"
+
+
+async def ablock() -> None:
+    while True:
+        await asyncio.sleep(10)
+
+
+NO_RETRY = TaskRetryPolicy(dont_auto_retry_for=(ConnectionError,))
+
+HANDLERS = (
+    (add, {"name": "add"}),
+    (echo, {"name": "echo"}),
+    (pid, {"name": "pid"}),
+    (fail, {"name": "fail"}),
+    (journal, {"name": "journal"}),
+    (journal, {"name": "journal_once", "acks_late": False}),
+    (fail_until, {"name": "fail_until", "max_retries": 3}),
+    (fail_until, {"name": "no_retry", "max_retries": 3, "retry_policy": NO_RETRY}),
+    (die, {"name": "die"}),
+    (leave, {"name": "leave"}),
+    (spin, {"name": "spin", "hard_time_limit": 0.2}),
+    (nap, {"name": "nap"}),
+    (nap, {"name": "nap_soft", "soft_time_limit": 0.1, "hard_time_limit": 5}),
+    (stubborn, {"name": "stubborn", "soft_time_limit": 0.05, "hard_time_limit": 0.3}),
+    (grandchild, {"name": "grandchild", "hard_time_limit": 0.5}),
+    (progress, {"name": "progress"}),
+    (wait_for, {"name": "wait_for"}),
+    (ask_retry, {"name": "ask_retry", "max_retries": 1}),
+    (child, {"name": "child"}),
+    (use_ring_in_child, {"name": "use_ring_in_child"}),
+)
+ASYNC_HANDLERS = (
+    (anap, {"name": "anap"}),
+    (ablock, {"name": "ablock", "soft_time_limit": 0.1, "hard_time_limit": 5}),
+)

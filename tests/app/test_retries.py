@@ -1,0 +1,51 @@
+"""Retries and dead letters, through real workers."""
+
+from __future__ import annotations
+
+import pytest
+
+from stem_actor import StemApp
+from stem_actor.errors import TaskFailedError
+
+
+def test_a_failing_attempt_is_tried_again_until_it_succeeds(app: StemApp) -> None:
+    assert app.enqueue("fail_until", {"attempts": 3}).result(timeout=10) == 3
+
+
+def test_exhausted_retries_fail_with_the_last_error(app: StemApp) -> None:
+    with pytest.raises(TaskFailedError) as caught:
+        app.enqueue("fail_until", {"attempts": 9}).result(timeout=10)
+
+    assert caught.value.error.message == "attempt 3"
+
+
+def test_a_policy_that_forbids_a_class_stops_at_the_first_attempt(app: StemApp) -> None:
+    result = app.enqueue("no_retry", {"attempts": 1}).wait(timeout=10)
+
+    assert result.is_failed
+    assert result.status is not None
+    assert result.status.attempt == 0
+
+
+def test_a_handler_may_ask_for_a_retry(app: StemApp) -> None:
+    assert app.enqueue("ask_retry", {}).result(timeout=10) == 1
+
+
+def test_a_dead_letter_is_listed_replayed_and_purged(app: StemApp) -> None:
+    app.enqueue("fail", {"message": "first"}).wait(timeout=10)
+    app.enqueue("fail", {"message": "second"}).wait(timeout=10)
+    letters = app.dead_letters()
+
+    listed = letters.list()
+    replayed = letters.replay(limit=1)
+    for _ in range(400):
+        if len(letters.list()) == 2 and {it.id for it in letters.list()} != {
+            it.id for it in listed
+        }:
+            break
+        app.enqueue("add", {"a": 1}).result(timeout=10)
+
+    assert {it.error.message for it in listed} == {"first", "second"}
+    assert len(replayed) == 1
+    assert letters.purge() == 2
+    assert letters.list() == []
