@@ -55,6 +55,10 @@ class StemApp(Steering):
         task: The decorator that makes and registers one, see ``TaskDecorator``.
     """
 
+    _host: RingHost | None = None
+    _connection: Connection | None = None
+    _is_closed = False
+
     def __init__(
         self,
         tasks: Iterable[Task[..., Any] | Callable[..., Any]] = (),
@@ -73,14 +77,13 @@ class StemApp(Steering):
         max_payload: int = 8 << 20,
     ) -> None:
         """
-        Make an app; no process is started.
+        Make an app; nothing is started.
 
         Args:
             tasks: Tasks of ``stem_actor.task``, or functions to be made tasks.
             imports: Modules whose tasks belong to it; imported at the start.
-            broker: ``ring://``: a private ring, gone with this process.
-                ``ring://NAME`` or ``ring:///PATH``: one that others can attach to,
-                whose tasks survive every process.
+            broker: ``ring://``: a private ring, gone with this process. ``ring://NAME``
+                or ``ring:///PATH``: others attach, tasks survive every process.
             workers: Worker processes; None: one a core.
             concurrency: Coroutine handlers that one worker runs at a time.
             retry_strategy: The delay of retries where a task brings no policy.
@@ -110,14 +113,11 @@ class StemApp(Steering):
         )
         self.registry = Registry()
         self.task = TaskDecorator(self._adopt)
-        self._publisher = Publisher(self.registry)
-        self._publisher.disconnect(self._connect)
-        self._imports = tuple(imports)
         self._hooks = Hooks()
         self._lock = threading.RLock()
-        self._host: RingHost | None = None
-        self._connection: Connection | None = None
-        self._is_closed = False
+        self._imports = tuple(imports)
+        self._publisher = Publisher(self.registry)
+        self._publisher.disconnect(self._connect)
         for each in tasks:
             self.register(each)
 
@@ -225,9 +225,8 @@ class StemApp(Steering):
 
         Raises:
             StemError: If it is started already.
-            RingInUse: If another supervisor runs this ring; names its pid.
             HandlerNotImportable: If workers must import a handler, and cannot.
-            RingError: If the ring cannot come up; says why.
+            RingError: If the ring cannot come up; ``RingInUse`` names who runs it.
         """
         with self._lock:
             if self._host is not None:
@@ -384,8 +383,8 @@ def _as_handler(task: Task[..., Any]) -> Callable[..., object]:
 
 def _references(handlers: Mapping[str, Callable[..., object]]) -> dict[str, str]:
     """
-    Return the places of those handlers that have one; a start refuses the others
-    only where workers have to import.
+    Return the places of those that have one; where workers must import, the start
+    refuses the others.
     """
     found: dict[str, str] = {}
     for name, handler in handlers.items():

@@ -33,11 +33,11 @@ RANKS = {
     "control": 4,
     "observe": 4,
     "app": 5,
-    "__init__": 5,  # the facade: what it names is public, and nothing below uses it
-    "cli": 6,
-    "dashboard": 6,
-    "testing": 6,
-    "__main__": 6,
+    "__init__": 6,  # the facade: what it names is public, and nothing below uses it
+    "cli": 7,
+    "dashboard": 7,
+    "testing": 7,
+    "__main__": 7,
 }
 
 

@@ -77,6 +77,7 @@ class RingHost:
             RingError: If it cannot come up; says why.
         """
         require()
+        _require_kernel()
         self._launch()
         self.connection = Connection(self.directory, revive=self._revive)
         return self.connection
@@ -84,6 +85,7 @@ class RingHost:
     def become_guardian(self) -> None:
         """Turn this process into the tree's guardian (the command line); no return."""
         require()
+        _require_kernel()
         self._prepare()
         become_guardian(self._spec())
 
@@ -172,6 +174,29 @@ class RingHost:
         with suppress(OSError):
             return self.directory.log.read_text(errors="replace").strip()
         return ""
+
+
+def _require_kernel() -> None:
+    """
+    Probe once for what the process tree is built on.
+
+    Raises:
+        RingError: Naming the call that this kernel, or its seccomp filter, refuses.
+    """
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+        os.close(os.eventfd(0, os.EFD_CLOEXEC))
+    except OSError as error:
+        raise RingError(
+            f"this kernel refuses pidfd_open or eventfd: {error.strerror}",
+            hint="Linux 5.9 or newer is needed, and a seccomp filter that allows them",
+        ) from error
+    release = tuple(int(word) for word in os.uname().release.split(".")[:2])
+    if release < (5, 9):
+        raise RingError(
+            f"Linux {os.uname().release} is too old for close_range",
+            hint="Linux 5.9 or newer is needed",
+        )
 
 
 def _start_error(line: str | None, words: str) -> StemError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from stem_actor.actor.birth import Birth
+from stem_actor.actor.limits import LAST_WORDS_SIGNAL
 from stem_actor.actor.runtime import ChildSubmitter, WorkerRuntime
 from stem_actor.actor.soft import SoftLimit
 from stem_actor.engine.execute import Report, execute
@@ -213,6 +214,7 @@ class WorkerActor:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         words = os.fdopen(fd, "wb", buffering=0)
         faulthandler.enable(words, all_threads=True)
+        faulthandler.register(LAST_WORDS_SIGNAL, words, all_threads=True)
         return words
 
 

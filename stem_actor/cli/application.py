@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from stem_actor import StemApp
@@ -18,7 +19,9 @@ def find_app(reference: str) -> StemApp:
     Import ``module:attribute`` and return the app that it names.
 
     The working directory comes first on ``sys.path``, as with ``python -m``. What the
-    module itself raises is raised here: its traceback is what the user needs.
+    module itself raises is raised here: its traceback is what the user needs. A ring
+    without a name gets that of the module: no host is there to whom it could be
+    private, and every command finds it by the same words.
 
     Raises:
         SettingsError: If there is no such module or attribute, or it is no StemApp.
@@ -40,9 +43,11 @@ def find_app(reference: str) -> StemApp:
         found = getattr(found, part)
     if not isinstance(found, StemApp):
         raise SettingsError(
-            [f"{reference} is a {type(found).__name__}, not a StemApp"],
+            [f"{reference} is no StemApp but of type {type(found).__name__}"],
             hint=f"its apps: {', '.join(_apps_in(module_name)) or 'none'}",
         )
+    if found.settings.locate().is_anonymous:
+        found.settings = replace(found.settings, broker=f"ring://{module_name}")
     return found
 
 

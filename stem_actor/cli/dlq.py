@@ -101,8 +101,9 @@ def replay_letters(
     """
     Enqueue entries again, the latest first, under new ids.
 
-    They start as first attempts, without the expiry and deadline they had. An entry is
-    removed after its task is on its way: an interruption may repeat one, and loses none.
+    They start as first attempts, without the expiry and deadline they had. An entry
+    is removed once its task is on its way: an interruption may repeat one, and loses
+    none.
     """
     if ids and (queue is not None or limit is not None):
         raise click.UsageError("--queue and --limit choose entries; so do IDs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import click
-import psutil
 
 from stem_actor.cli import FAILURE
 from stem_actor.cli.output import Output
@@ -13,7 +12,7 @@ from stem_actor.cli.target import connected, takes_ring
 from stem_actor.errors import StemError
 from stem_actor.ring.directory import RingDirectory
 
-__all__ = ["command", "is_stopped"]
+__all__ = ["command"]
 
 _ANSWER_S: Final = 5.0
 
@@ -34,20 +33,8 @@ def command(directory: RingDirectory, as_json: bool) -> int:
     return FAILURE if problems else 0
 
 
-def is_stopped(pid: int) -> bool:
-    """Return whether a process is held by SIGSTOP or a debugger."""
-    try:
-        held = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-        return psutil.Process(pid).status() in held
-    except psutil.Error:
-        return False
-
-
 def _look(directory: RingDirectory) -> tuple[int, list[str]]:
     """Return how many workers live, and what is wrong."""
-    owner = directory.owner()
-    if owner and is_stopped(owner):  # it could not even say so
-        return 0, [f"the supervisor is stopped: process {owner}"]
     try:
         with connected(directory) as connection:
             answer = connection.request("health", timeout_s=_ANSWER_S)

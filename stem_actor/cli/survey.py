@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import os
 import tokenize
 import warnings
@@ -149,7 +150,7 @@ def survey(path: bytes, file: str) -> FileFacts:
         size=len(source),
         lines=source.count(b"\n") + (source[-1:] not in (b"", b"\n")),
         definitions=len(definitions),
-        encoding=encoding.removesuffix("-sig"),
+        encoding=codecs.lookup(encoding).name.removesuffix("-sig"),
         longest=max(functions, default=None, key=lambda it: (it.lines, it.name)),
     )
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import psutil
 
 from stem_actor.actor.connection import Connection, attach
 from stem_actor.cli.application import find_app
-from stem_actor.errors import SettingsError
+from stem_actor.errors import BrokerUnavailable, SettingsError
 from stem_actor.ids import parse_id
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
-__all__ = ["connected", "parse_ring", "takes_ring", "task_id"]
+__all__ = ["connected", "ring_url", "takes_ring", "task_id"]
 
 Command = Callable[..., int]
 
@@ -42,31 +43,46 @@ def connected(directory: RingDirectory) -> Iterator[Connection]:
     Attach to a running ring for the time of the block.
 
     Raises:
-        BrokerUnavailable: If nobody runs it.
+        BrokerUnavailable: If nobody runs it, or its supervisor does not answer.
     """
-    connection = attach(directory)
+    owner = directory.owner()
+    if owner and is_stopped(owner):
+        raise BrokerUnavailable(
+            f"the supervisor is stopped: process {owner}", hint=f"kill -CONT {owner}"
+        )
+    try:
+        connection = attach(directory)
+    except OSError as error:
+        raise BrokerUnavailable(
+            f"the supervisor of the ring at {directory.path} does not answer: {error}"
+        ) from error
     try:
         yield connection
     finally:
         connection.close()
 
 
-def parse_ring(text: str) -> RingDirectory:
+def is_stopped(pid: int) -> bool:
+    """Return whether a process is held by SIGSTOP or a debugger."""
+    try:
+        held = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        return psutil.Process(pid).status() in held
+    except psutil.Error:
+        return False
+
+
+def ring_url(text: str) -> str:
     """
-    Return the ring that *text* means: a name, a path or a ``ring://`` URL.
+    Return the URL of the ring that *text* means: a name, a path or a ``ring://`` URL.
 
     Raises:
         SettingsError: If it is none of these.
     """
-    if "://" in text:
-        found = parse_ring_url(text)
-    elif "/" in text:
-        found = RingDirectory(Path(text).absolute(), is_anonymous=False)
-    else:
-        found = parse_ring_url(f"ring://{text}")
-    if found.is_anonymous:
+    url = f"ring://{Path(text).absolute() if '/' in text else text}"
+    url = text if "://" in text else url
+    if parse_ring_url(url).is_anonymous:
         raise SettingsError([f"{text!r} names no ring"], hint='use "ring://NAME"')
-    return found
+    return url
 
 
 def task_id(text: str) -> bytes:
@@ -86,11 +102,5 @@ def _ring_of(ring: str | None, application: str | None) -> RingDirectory:
     if (ring is None) == (application is None):
         raise click.UsageError("say which ring: either --ring NAME or --app MODULE:APP")
     if ring is not None:
-        return parse_ring(ring)
-    app = find_app(str(application))
-    if app.directory.is_anonymous:
-        raise SettingsError(
-            [f"the ring of {application} is anonymous: only its host can reach it"],
-            hint='give the app broker="ring://NAME"',
-        )
-    return app.directory
+        return parse_ring_url(ring_url(ring))
+    return find_app(str(application)).directory

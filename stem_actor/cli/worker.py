@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import click
 
+from stem_actor import RingInUse
+from stem_actor.cli import FAILURE
 from stem_actor.cli.application import find_app
+from stem_actor.cli.target import ring_url
 
 __all__ = ["command"]
 
@@ -12,13 +18,30 @@ __all__ = ["command"]
 @click.command("worker")
 @click.argument("application", metavar="MODULE:APP")
 @click.option("--workers", type=click.IntRange(1, 512), help="Default: the app's.")
-@click.option("--name", metavar="RING", help="Name of the ring; default: the app's.")
+@click.option("--name", metavar="RING", help="Name or path of the ring to run.")
 def command(application: str, workers: int | None, name: str | None) -> int:
     """
     Run the workers of MODULE:APP until a signal comes.
 
     SIGTERM drains; a second one, or SIGQUIT, ends at once; SIGINT gives running tasks
-    one second. An app whose ring has no name gets one after its module.
+    one second. A ring without a name gets that of the module. Tasks that an earlier run
+    has left in the ring go on.
     """
     app = find_app(application)
-    ring = _ring_of(app, application, name)
+    if workers is not None:
+        app.settings = replace(app.settings, workers=workers)
+    if name is not None:
+        app.settings = replace(app.settings, broker=ring_url(name))
+    directory = app.directory
+    owner = directory.owner()
+    if owner is not None:
+        raise RingInUse(owner, path=str(directory.path))
+    host = app.make_host(directory)
+    # The supervisor ends this line: with "ready", or with why it cannot.
+    sys.stderr.write(
+        f"stem-actor: {app.settings.workers} workers of {application}, "
+        f"ring {directory.path}: "
+    )
+    sys.stderr.flush()
+    host.become_guardian()
+    return FAILURE  # not reached: this process is another program by now

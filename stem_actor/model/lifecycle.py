@@ -45,8 +45,9 @@ class WorkerLifecycle:
     def _problems(self) -> Iterator[str]:
         for name in _COUNTS:
             value: object = getattr(self, name)
-            is_count = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (is_count and value >= 1):  # type: ignore[operator]
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 yield f"{name} must be an int >= 1, not {value!r}"
         try:
             to_ns(self.grace, "grace")

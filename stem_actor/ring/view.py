@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from stem_actor.errors import RingCorrupt, RingVersionMismatch
+from stem_actor.errors import RingCorrupt, RingError, RingVersionMismatch
 from stem_actor.ring.core import State
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.native import LAYOUT, ffi, require
@@ -115,6 +115,11 @@ class RingView:
 
     def __init__(self, directory: RingDirectory) -> None:
         require()
+        if not directory.core.exists():
+            raise RingError(
+                f"there is no ring at {directory.path}",
+                hint="start the app, or run stem-actor worker",
+            )
         self.directory = directory
         self._segment = open_segment(directory.core, writable=False)
         try:

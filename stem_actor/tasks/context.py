@@ -24,7 +24,6 @@ from stem_actor.tasks.ports import Runtime
 
 __all__ = ["CURRENT", "TaskContext"]
 
-D = TypeVar("D")
 V = TypeVar("V")
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -158,7 +157,7 @@ class TaskContext:
         """
         return self.args[name]
 
-    def arg_or(self, name: str, default: D) -> object | D:
+    def arg_or(self, name: str, default: object) -> object:
         """Return the argument *name*, or *default* if it was not passed."""
         return self.args.get(name, default)
 

@@ -21,6 +21,7 @@ def test_a_busy_loop_ends_at_its_hard_limit(app: StemApp) -> None:
 
     assert 0.2 <= time.monotonic() - began < 2.0
     assert caught.value.error.meta["reason"] == "hard"
+    assert "in spin" in (caught.value.error.stack or "")
     assert app.enqueue("add", {"a": 1}).result(timeout=10) == 1
 
 

@@ -1,0 +1,165 @@
+"""A named ring has many producers, queues that can be steered, and one supervisor."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from stem_actor import StemApp
+from stem_actor.actor.connection import attach
+from stem_actor.errors import BrokerUnavailable, TaskCancelledError
+from stem_actor.ring.record import TaskHead
+from tests.app.conftest import Maker
+
+
+def test_another_app_may_enqueue_into_a_running_ring(make_app: Maker) -> None:
+    with make_app(broker="ring://shared"):
+        producer = make_app(broker="ring://shared")
+
+        value = producer.enqueue("add", {"a": 4, "b": 5}).result(timeout=10)
+        producer.close()
+
+    assert value == 9
+
+
+def test_a_ring_that_nobody_runs_is_refused_with_the_remedy(make_app: Maker) -> None:
+    producer = make_app(broker="ring://nobody")
+
+    with pytest.raises(BrokerUnavailable, match="stem-actor worker"):
+        producer.enqueue("add", {"a": 1})
+
+
+def test_a_task_with_an_unknown_name_waits_until_a_worker_knows_it(
+    make_app: Maker, tmp_path: Path
+) -> None:
+    first = make_app(broker="ring://names")
+    with first:
+        connection = attach(first.directory)
+        head = TaskHead(name="newcomer").pack()
+        task_id, _ = connection.submit(head, b"\x80", queue="q", timeout_ns=10**9)
+        waiting = _until(
+            lambda: (status := connection.status(task_id))
+            and status.meta.get("waiting") == "no worker knows its name"
+        )
+        connection.close()
+
+    second = make_app(broker="ring://names")
+
+    @second.task(name="newcomer")
+    def newcomer() -> str:
+        return "known"
+
+    with second:
+        done = _until(
+            lambda: (status := second.connection.status(task_id)) and status.is_terminal
+        )
+        status = second.connection.status(task_id)
+
+    assert waiting
+    assert done
+    assert status is not None
+    assert status.payload == "known"
+
+
+def test_a_paused_queue_gives_out_nothing_until_it_is_resumed(app: StemApp) -> None:
+    app.enqueue("add", {"a": 0}).result(timeout=10)
+    queue = app.queue("default")
+
+    assert queue.pause()
+    handle = app.enqueue("add", {"a": 1})
+    assert handle.wait(timeout=0.2).timed_out
+    assert queue.info().is_paused
+    assert queue.info().ready == 1
+    assert queue.resume()
+
+    assert handle.result(timeout=10) == 1
+
+
+def test_a_purged_queue_cancels_what_waits_in_it(app: StemApp) -> None:
+    app.enqueue("add", {"a": 0}).result(timeout=10)
+    app.queue("default").pause()
+    handles = [app.enqueue("add", {"a": n}) for n in range(5)]
+
+    assert app.queue("default").purge() == 5
+
+    with pytest.raises(TaskCancelledError):
+        handles[0].result(timeout=10)
+
+
+def test_the_highest_waiting_priority_is_started_next(make_app: Maker) -> None:
+    with make_app(workers=1) as app:
+        app.enqueue("add", {"a": 0}).result(timeout=10)
+        app.queue("default").pause()
+        pid = app.registry.get("journal")
+        path = app.directory.path / "order"
+        handles = []
+        for priority in (0, 9, 4, 7):
+            bound = pid.with_options(priority=priority)
+            handles.append(bound.enqueue(str(path)))
+        _until(lambda: app.queue("default").info().ready == 4)
+        app.queue("default").resume()
+        ids = {handle.id: p for handle, p in zip(handles, (0, 9, 4, 7), strict=True)}
+        for handle in handles:
+            handle.result(timeout=10)
+        order = [ids[line.split()[0]] for line in path.read_text().splitlines()]
+
+    assert order == [9, 7, 4, 0]
+
+
+def test_an_expired_task_is_cancelled_and_never_runs(
+    app: StemApp, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    app.enqueue("add", {"a": 0}).result(timeout=10)
+    app.queue("default").pause()
+    handle = app.registry.get("journal").with_options(expires=0.05).enqueue(str(path))
+
+    result = handle.wait(timeout=10)
+    app.queue("default").resume()
+
+    assert result.is_cancelled
+    assert not path.exists()
+
+
+def test_the_same_id_twice_runs_once_and_both_handles_see_the_end(
+    app: StemApp, tmp_path: Path
+) -> None:
+    from stem_actor.ids import format_id, new_id
+
+    path = tmp_path / "journal"
+    bound = app.registry.get("journal").with_options(task_id=format_id(new_id()))
+
+    first, second = bound.enqueue(str(path)), bound.enqueue(str(path))
+
+    assert first.result(timeout=10) == 0
+    assert second.result(timeout=10) == 0
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_a_result_may_be_read_by_another_process(make_app: Maker) -> None:
+    with make_app(broker="ring://readers") as app:
+        task_id = app.enqueue("add", {"a": 20, "b": 3})
+        task_id.result(timeout=10)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                reader = make_app(broker="ring://readers")
+                status = reader.status(task_id.id)
+                code = 0 if status is not None and status.payload == 23 else 2
+            finally:
+                os._exit(code)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _until(condition: object, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return True
+        os.sched_yield()
+    return False
