@@ -289,7 +289,7 @@ int main(int argc, char **argv)
         return 70;
     sa_children_each(g, note_foreign, INT64_MAX);
     run(g);
-    if (g->remove_directory)
+    if (g->remove_directory && g->exit_code != SA_AGAIN)
         sa_directory_remove(g);
     return g->exit_code;
 }

@@ -36,6 +36,7 @@
 #define SA_SWEEP_PASS_NS (5 * SA_MS)
 #define SA_SPARE_NS SA_SECOND /* pause between two spares that die */
 
+#define SA_AGAIN 75 /* EX_TEMPFAIL: the host starts the ring again, so it stays */
 #define SA_BUDGET_DEATHS 5u
 #define SA_BUDGET_NS (30 * SA_SECOND)
 #define SA_BACKOFF_MIN_NS (500 * SA_MS)

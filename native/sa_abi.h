@@ -215,6 +215,8 @@ struct sa_grant {
     const uint8_t *body;
     uint32_t body_len, flags;
     uint64_t soft_ns, hard_ns;
+    const uint8_t *error; /* of the attempt before; NULL for the first */
+    uint64_t error_len;
 };
 
 struct sa_event {

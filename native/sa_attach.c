@@ -21,6 +21,7 @@ static void
 clear_leases(struct sa_actor *actor)
 {
     actor->nfree = actor->leased = actor->limited = 0;
+    actor->alone = 0;
     for (uint32_t c = actor->ncells; c > 0; c--) {
         actor->leases[c - 1] = (struct sa_lease){.slot = SA_NONE};
         actor->free_cells[actor->nfree++] = c - 1;

@@ -12,6 +12,7 @@ sa_actor_release(struct sa_actor *actor, uint32_t cell)
     if (lease->slot == SA_NONE)
         return;
     actor->limited -= lease->limited;
+    actor->alone -= lease->alone;
     lease->slot = SA_NONE;
     actor->free_cells[actor->nfree++] = cell;
     actor->leased--;

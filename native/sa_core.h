@@ -54,13 +54,19 @@ struct sa_peer {
 /* Bits of sa_actor.quarantined: which ring holds a bad record. */
 enum { SA_BAD_OUTBOX = 1, SA_BAD_SUBMIT = 2 };
 
+/* After so many collateral starts a task is run alone: if it is the one that
+ * ends its workers, it is found out, and its neighbours suffer no more. */
+enum { SA_COLLATERALS_MAX = 3 };
+
 enum sa_actor_state { SA_ACTOR_ABSENT = 0, SA_ACTOR_LIVE = 1, SA_ACTOR_QUIET = 2 };
 
 struct sa_lease {
     uint32_t slot;        /* SA_NONE = the cell is free */
     uint8_t soft_sent, hard_sent;
-    uint16_t limited;     /* 1 when the task carries a limit */
+    uint8_t limited;      /* 1 when the task carries a limit */
+    uint8_t alone;        /* 1 when nothing else may run beside it */
     int64_t offered_ns;
+    int64_t began_ns;     /* 0 until S has seen the cell taken */
     int64_t extended_ns;  /* added to the hard limit by extend_limit */
 };
 
@@ -78,6 +84,7 @@ struct sa_actor {
     int64_t service_ns, last_done_ns, revoked_ns;
     int wake_fd;
     uint8_t state, quarantined, spare, kick;
+    uint8_t alone;               /* runs a task that must be alone */
     uint8_t dying;               /* dead; an outcome of it waits for room */
     uint32_t fault, own_slot;    /* while dying: what sa_core_worker_died said */
 };

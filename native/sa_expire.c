@@ -127,12 +127,15 @@ watch(struct sa_core *core, uint32_t worker, uint32_t cell)
     const struct sa_task *task = sa_core_task(core, &core->arena.slots[lease->slot]);
     int taken = sa_cell_state(sa_load_acquire(&actor->cells[cell])) == SA_CELL_TAKEN;
     int64_t began = core->now; /* not taken: it may begin at any moment from now on */
-    if (taken) {
+    if (taken && !lease->began_ns) {
         /* The worker's word, which a wild write may have changed: a start lies
-         * between the offer and now. */
+         * between the offer and now, and we ask once. */
         began = (int64_t)sa_load_relaxed((uint64_t *)&actor->started[cell]);
         began = began < lease->offered_ns ? lease->offered_ns : began;
         began = began > core->now ? core->now : began;
+        lease->began_ns = began;
+    } else if (taken) {
+        began = lease->began_ns;
     }
     watch_end(core, worker, cell, taken, limit_end(began, task->soft_ns, lease),
               SA_EVENT_SOFT, &lease->soft_sent);

@@ -48,7 +48,8 @@ struct sa_ring_words {
         uint64_t beat_ns;         /* last look at the mailbox, monotonic */
         uint32_t epoch, incarnation, pid, soft_lost;
         uint64_t soft_seen;       /* gen << 32 | starts of the last soft limit */
-        uint8_t pad[SA_LINE - 32];
+        uint32_t current;         /* cell + 1 of the coroutine that runs; 0 = none */
+        uint8_t pad[SA_LINE - 36];
     } status;
     struct sa_control_cell {      /* S */
         uint32_t drain, epoch, incarnation, spare;

@@ -12,7 +12,8 @@ enum { CHUNK = 16 };
 static uint32_t
 credits(const struct sa_core *core, const struct sa_actor *actor)
 {
-    if (actor->spare || actor->state != SA_ACTOR_LIVE || actor->quarantined)
+    if (actor->spare || actor->state != SA_ACTOR_LIVE || actor->quarantined ||
+        actor->alone)
         return 0;
     uint32_t most = core->options.credits_max, want = most;
     if (actor->service_ns > 0)
@@ -22,6 +23,15 @@ credits(const struct sa_core *core, const struct sa_actor *actor)
     uint32_t least = actor->concurrency;
     want = want < least ? least : want;
     return want > actor->ncells ? actor->ncells : want;
+}
+
+/* Only where several tasks share a process can a neighbour be the cause. */
+static int
+must_be_alone(const struct sa_core *core, const struct sa_actor *actor,
+              uint32_t number)
+{
+    return actor->concurrency > 1 &&
+           sa_slot_var(&core->arena.slots[number])->collaterals >= SA_COLLATERALS_MAX;
 }
 
 static void
@@ -50,6 +60,8 @@ offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
     struct sa_lease *lease = &actor->leases[cell];
     *lease = (struct sa_lease){.slot = number, .offered_ns = core->now};
     lease->limited = task->soft_ns || task->hard_ns || task->deadline_ns;
+    lease->alone = (uint8_t)must_be_alone(core, actor, number);
+    actor->alone += lease->alone;
     actor->limited += lease->limited;
     actor->leased++;
     core->cell_of_slot[number] = (uint16_t)cell;
@@ -76,12 +88,15 @@ sa_offer(struct sa_core *core, uint32_t budget)
         if (chunk > CHUNK)
             chunk = CHUNK;
         uint32_t gave = 0;
-        while (gave < chunk && actor->nfree && actor->leased < limit) {
+        while (gave < chunk && actor->nfree && actor->leased < limit &&
+               !actor->alone) {
             uint32_t number = sa_ready_pick(&core->ready, core->arena.slots);
             if (number == SA_NONE || !sa_core_event_room(core))
                 break;
             if (sa_expire_one(core, number))
                 continue; /* its timer was behind the step's budget */
+            if (actor->leased && must_be_alone(core, actor, number))
+                break; /* first its neighbours-to-be finish */
             offer_one(core, w, number);
             gave++;
         }
@@ -111,6 +126,7 @@ sa_actor_revoke(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
     uint32_t number = lease->slot;
     sa_slot_move(&core->arena.slots[number], SA_READY, 0); /* V2: no start used */
     actor->limited -= lease->limited;
+    actor->alone -= lease->alone;
     lease->slot = SA_NONE;
     actor->free_cells[actor->nfree++] = cell;
     actor->leased--;

@@ -40,6 +40,17 @@ taken_for(const struct sa_actor *actor, uint32_t cell, uint32_t number,
                                 SA_WORD_GEN(slot->word), number);
 }
 
+/* Whose crash it was, in a worker that runs several coroutines: the one that
+ * ran.  If none did (the loop itself died), nobody's: all are collateral. */
+static uint32_t
+culprit(const struct sa_actor *actor)
+{
+    uint32_t cell = sa_load32(&actor->words->status.current) - 1u;
+    if (cell >= actor->ncells || actor->leases[cell].slot == SA_NONE)
+        return SA_NONE - 1;
+    return actor->leases[cell].slot;
+}
+
 /* Outbox and hints of a fenced worker: empty, under S's hand. */
 static void
 reset_ring(struct sa_actor *actor)
@@ -64,6 +75,7 @@ static void
 free_cells(struct sa_actor *actor)
 {
     actor->nfree = actor->leased = actor->limited = 0;
+    actor->alone = 0;
     for (uint32_t c = actor->ncells; c > 0; c--) {
         sa_store_release(&actor->cells[c - 1], 0);
         actor->leases[c - 1] = (struct sa_lease){.slot = SA_NONE};
@@ -138,6 +150,8 @@ sa_core_worker_died(sa_core *core, uint32_t worker, uint32_t fault, uint32_t own
     if (worker >= core->options.workers_max || !core->actors[worker].words)
         return SA_INVALID;
     struct sa_actor *actor = &core->actors[worker];
+    if (own_slot == SA_NONE && fault == SA_FAULT_CRASH && actor->concurrency > 1)
+        own_slot = culprit(actor);
     actor->state = SA_ACTOR_QUIET; /* offered nothing more */
     actor->dying = 1;
     actor->fault = fault;

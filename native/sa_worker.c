@@ -74,6 +74,7 @@ sa_worker_open(void *ring, uint64_t ring_len, const void *core, uint64_t core_le
     point(worker, ring);
     words->status.epoch = epoch;
     words->status.incarnation = incarnation;
+    words->status.current = 0;
     return worker;
 }
 
@@ -116,6 +117,10 @@ grant_from(struct sa_worker *worker, uint64_t cell, uint32_t index,
         .soft_ns = task->soft_ns,
         .hard_ns = task->hard_ns,
     };
+    if (var->attempt && slot->out_len) {
+        grant->error = sa_arena_at(&worker->arena, slot->out_at, slot->out_len);
+        grant->error_len = slot->out_len;
+    }
     return SA_OK;
 }
 
@@ -313,6 +318,13 @@ uint64_t
 sa_worker_payload_max(const sa_worker *worker)
 {
     return sa_spsc_payload_max(&worker->outbox);
+}
+
+void
+sa_worker_mark(sa_worker *worker, uint32_t cell)
+{
+    if (worker->generation == sa_generation())
+        sa_store32(&worker->words->status.current, cell + 1u);
 }
 
 int

@@ -44,6 +44,9 @@ int sa_worker_stopping(const sa_worker *worker, const struct sa_grant *grant);
 int sa_worker_pressure(const sa_worker *worker);
 /* Largest payload one report may carry. */
 uint64_t sa_worker_payload_max(const sa_worker *worker);
+/* Async workers: the coroutine of `cell` runs now; SA_NONE: none does.  If the
+ * process dies, this one is to blame and its neighbours are not. */
+void sa_worker_mark(sa_worker *worker, uint32_t cell);
 /* 1 when an offer waits; costs one load. */
 int sa_worker_offered(const sa_worker *worker);
 /* cdef end */

@@ -82,8 +82,8 @@ class StemApp(Steering):
         Args:
             tasks: Tasks of ``stem_actor.task``, or functions to be made tasks.
             imports: Modules whose tasks belong to it; imported at the start.
-            broker: ``ring://``: a private ring, gone with this process. ``ring://NAME``
-                or ``ring:///PATH``: others attach, tasks survive every process.
+            broker: ``ring://``: private, gone with this process. ``ring://NAME`` or
+                ``ring:///PATH``: others attach, tasks survive every process.
             workers: Worker processes; None: one a core.
             concurrency: Coroutine handlers that one worker runs at a time.
             retry_strategy: The delay of retries where a task brings no policy.
@@ -111,10 +111,8 @@ class StemApp(Steering):
             result_ttl=result_ttl,
             max_payload=max_payload,
         )
-        self.registry = Registry()
-        self.task = TaskDecorator(self._adopt)
-        self._hooks = Hooks()
-        self._lock = threading.RLock()
+        self.registry, self.task = Registry(), TaskDecorator(self._adopt)
+        self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
         self._publisher = Publisher(self.registry)
         self._publisher.disconnect(self._connect)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import uvloop
 
+from stem_actor.actor.marked import Marked
 from stem_actor.actor.runtime import WorkerRuntime
 from stem_actor.actor.worker import Hooks, WorkerActor
 from stem_actor.engine.execute import Report, aexecute
@@ -72,7 +73,7 @@ class AsyncWorkerActor(WorkerActor):
             self._report(grant, refused)
             return
         runtime = WorkerRuntime(self.mailbox, grant, self.children)
-        coroutine = self._one(task, grant, runtime)
+        coroutine = Marked(self._one(task, grant, runtime), self.mailbox, grant.cell)
         running = asyncio.get_running_loop().create_task(coroutine)
         self._running[grant.cell] = (running, runtime)
 

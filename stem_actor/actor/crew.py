@@ -19,7 +19,7 @@ from stem_actor.actor.verbs import Message, Verb
 from stem_actor.clock import Clock
 from stem_actor.ring.core import NO_SLOT, Core, Fault
 from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.native import lib, raise_for
+from stem_actor.ring.native import Status, lib, raise_for
 from stem_actor.ring.segment import Segment, create_segment, open_segment
 
 __all__ = ["Crew", "Member", "Phase"]
@@ -31,6 +31,7 @@ _BUDGET: Final = 10
 _BUDGET_NS: Final = 60 * 10**9
 _BACK_OFF_MAX_NS: Final = 60 * 10**9
 _LAST_WORDS: Final = 16 * 1024
+_SETTLE_S: Final = 0.05
 
 
 class Phase(StrEnum):
@@ -150,6 +151,9 @@ class Crew:
         rc = lib.sa_core_worker_live(
             self._core.handle, member.index, member.incarnation, 1, member.wake_fd
         )
+        if rc == Status.STALE:  # what its predecessor held is not settled yet
+            self._loop.call_later(_SETTLE_S, self.ask, member)
+            return
         raise_for(rc, f"preparing worker {member.index}")
         member.phase = Phase.ASKED
         member.is_buried = False
@@ -341,6 +345,7 @@ class Crew:
         self.last_error = words[-1] if words else f"signal {cause.signal}"
         recent = [at for at in self._idle_deaths if now - at < _BUDGET_NS]
         if len(recent) <= _BUDGET:
+            self._back_off_ns = 0
             return
         doubled = 2 * self._back_off_ns or 10**9
         self._back_off_ns = min(doubled, _BACK_OFF_MAX_NS)

@@ -10,7 +10,7 @@ import msgspec
 
 from stem_actor.actor.station import Station
 from stem_actor.ring.core import Fault, State
-from stem_actor.ring.native import ffi, lib
+from stem_actor.ring.native import Status, ffi, lib
 
 __all__ = ["Drain"]
 
@@ -35,7 +35,8 @@ class Drain:
         self._deadline_ns = 0
         self._began_ns = 0
         self._finished_before = 0
-        self._killed = False
+        self._killed = 0
+        self._cancelled = 0
         self._done: list[Callable[[dict[str, object]], None]] = []
         self.is_stopping = False
 
@@ -72,8 +73,8 @@ class Drain:
         held = station.crew.quiet(drain=False)
         now = station.clock.monotonic_ns()
         if held and now >= self._deadline_ns and not self._killed:
-            self._killed = True
             for member in station.crew.live():
+                self._killed += 1
                 station.crew.kill(member, Fault.COLLATERAL, reason="drain")
         if held:
             station.loop.call_later(_LOOK_S, self._look)
@@ -91,9 +92,10 @@ class Drain:
             state = core.state_of(number)
             if state in (State.READY, State.DELAYED, State.PARKED, State.HELD):
                 slot = core.slot(number)
-                lib.sa_core_revoke(
+                rc = lib.sa_core_revoke(
                     core.handle, number, slot.gen, payload, len(_STOPPED)
                 )
+                self._cancelled += rc == Status.OK
         self._station.pump()
         now = self._station.clock.monotonic_ns()
         stats = core.stats_row
@@ -103,6 +105,8 @@ class Drain:
         stats = self._station.core.stats()
         report: dict[str, object] = {
             "finished": stats["finished"] - self._finished_before,
+            "cancelled": self._cancelled,
+            "handedBack": min(self._killed, stats["ready"]),
             "unstarted": stats["ready"] + stats["delayed"] + stats["parked"],
             "live": stats["live"],
             "durationNs": now_ns - self._began_ns,

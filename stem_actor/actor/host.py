@@ -216,6 +216,8 @@ def _start_error(line: str | None, words: str) -> StemError:
 def _report_of(answer: dict[str, object]) -> StopReport:
     return StopReport(
         finished=int(str(answer.get("finished", 0))),
+        handed_back=int(str(answer.get("handedBack", 0))),
+        cancelled=int(str(answer.get("cancelled", 0))),
         unstarted=int(str(answer.get("unstarted", 0))),
         duration=int(str(answer.get("durationNs", 0))) / 1e9,
     )

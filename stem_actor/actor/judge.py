@@ -11,6 +11,7 @@ import msgspec
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.clock import Clock
 from stem_actor.engine.head import policy_of
+from stem_actor.engine.wish import NO_WISH, Wish, wish_of
 from stem_actor.model.ending import (
     Cancel,
     Ending,
@@ -81,7 +82,9 @@ class Judge:
         """
         head = unpack_record(self._core.record(slot)).head
         ending = _ending(slot, head, cause)
-        outcome = decide(ending, policy_of(head), self._situation(slot, head))
+        wish = wish_of(self._core.outcome(slot)) if slot.attempt else NO_WISH
+        policy = wish.load_policy() if wish.load_policy else policy_of(head)
+        outcome = decide(ending, policy, self._situation(slot, head, wish))
         handle = self._core.handle
         match outcome:
             case Replay():
@@ -107,10 +110,11 @@ class Judge:
                 return self._settle(slot, Kind.CANCELLED, payload, dead=False)
         raise AssertionError(f"no start is lost with {outcome!r}")
 
-    def _situation(self, slot: SlotView, head: TaskHead) -> Situation:
+    def _situation(self, slot: SlotView, head: TaskHead, wish: Wish) -> Situation:
+        max_retries = wish.max_retries
         return Situation(
             attempt=slot.attempt,
-            max_retries=head.max_retries,
+            max_retries=head.max_retries if max_retries is None else max_retries,
             task_id=slot.task_id,
             now_wall_ns=self._clock.wall_ns(),
             crashes=slot.crashes,

@@ -38,6 +38,8 @@ GUARDIAN_FD: Final = 3
 BELL_FD: Final = 4
 STATUS_FD: Final = 5
 
+#: EX_TEMPFAIL, ``SA_AGAIN``: the guardian keeps the directory of such a tree.
+_AGAIN: Final = 75
 _POLL_NS: Final = 3_000
 _SWEEP_NS: Final = 50_000_000
 _IDLE_SWEEP_NS: Final = 250_000_000
@@ -266,7 +268,10 @@ class Supervisor:
             case Verb.SIGNAL:
                 self.drain.on_signal(message.value)
             case Verb.ZYGOTE if message.value == verbs.ZygoteNews.NONE_LEFT:
+                # No worker can ever be made here again. The ring stays: the host's
+                # next call, or systemd, starts a tree that has a zygote.
                 self.crew.last_error = "no zygote is left to make workers"
+                self.stop(_AGAIN)
 
     # --- files
 

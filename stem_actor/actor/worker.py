@@ -14,6 +14,7 @@ from stem_actor.actor.limits import LAST_WORDS_SIGNAL
 from stem_actor.actor.runtime import ChildSubmitter, WorkerRuntime
 from stem_actor.actor.soft import SoftLimit
 from stem_actor.engine.execute import Report, execute
+from stem_actor.engine.wish import NO_WISH, wish_of
 from stem_actor.errors import PayloadError
 from stem_actor.model.error import TaskError
 from stem_actor.policy.strategy import RetryStrategy
@@ -167,6 +168,7 @@ class WorkerActor:
         body = ffi.buffer(raw.body, raw.body_len)[:]
         if raw.flags & SPOOLED:
             body = self.spool.get(body)
+        wish = wish_of(grant.error()) if raw.error_len else NO_WISH
         return Delivery(
             ffi.buffer(raw.task + 16, 16)[:],
             raw.attempt,
@@ -175,6 +177,8 @@ class WorkerActor:
             body,
             lambda: grant.record().head,
             raw.flags,
+            wish.max_retries,
+            wish.load_policy,
         )
 
     def fit(self, grant: Grant, report: Report) -> Report:

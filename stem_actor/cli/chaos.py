@@ -54,6 +54,7 @@ class Chaos:
         self._thread = threading.Thread(
             target=self._run, name="stem-chaos", daemon=True
         )
+        self._seen: frozenset[int] = frozenset()
         self.worker_kills = 0
         self.supervisor_kills = 0
 
@@ -81,10 +82,18 @@ class Chaos:
                 self.worker_kills += self._kill(self._victim())
 
     def _victim(self) -> int | None:
+        """
+        Return a worker that was there the last time too.
+
+        One that is killed before it has started anything counts as one that cannot
+        live, and after a few of those the supervisor pauses the pool.
+        """
         pids: list[int] = []
         with suppress(StemError):  # the supervisor is just being replaced
             pids = self._workers()
-        return self._rng.choice(pids) if pids else None
+        before, self._seen = self._seen, frozenset(pids)
+        settled = [pid for pid in pids if pid in before]
+        return self._rng.choice(settled) if settled else None
 
     @staticmethod
     def _kill(pid: int | None) -> int:

@@ -54,9 +54,9 @@ def command(
     sources = find_sources(root)[:files]
     if not sources:
         raise click.UsageError(f"there is no Python source below {root}")
-    output_line = f"Surveying {len(sources):,} files below {root}"
     if not as_json:
-        output.line(output_line, style="bold")
+        output.line(f"Surveying {len(sources):,} files below {root}", style="bold")
+        output.flush()  # also into a pipe: what follows takes a while
     peace = _survey(sources, workers, output, chaos=False)
     if not chaos:
         if as_json:

@@ -42,6 +42,10 @@ class Output:
         else:
             sys.stdout.write(text + "\n")
 
+    def flush(self) -> None:
+        """Let the reader see what was written so far."""
+        sys.stdout.flush()
+
     def facts(self, facts: Mapping[str, object]) -> None:
         """Write names and values in two columns."""
         width = max(map(len, facts), default=0)

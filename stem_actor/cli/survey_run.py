@@ -192,7 +192,9 @@ class SurveyRun:
     def _make_chaos(self) -> Chaos:
         app, total = self._app, max(1, len(self._files))
         return Chaos(
-            workers=lambda: [it.pid for it in app.workers() if it.pid],
+            workers=lambda: [
+                it.pid for it in app.workers() if it.pid and not it.is_spare
+            ],
             supervisor=app.directory.owner,
             done=lambda: len(self._results) / total,
             rng=self._rng,

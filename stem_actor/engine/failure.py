@@ -34,7 +34,7 @@ DEFAULT_STRATEGY: Final = ExponentialJitterRetryStrategy()
 NEXT: Final = "stem.next"
 """
 Key in the meta of a RETRY error: what ``context.retry`` asked of later attempts, as
-``retryPolicy`` (wire form), ``maxRetries``, ``timeLimitNs`` and ``softTimeLimitNs``.
+``retryPolicy`` (wire form) and ``maxRetries``.
 """
 
 _CLOCK: Final = SystemClock()
@@ -131,7 +131,7 @@ def _decided(
     facts: dict[str, object] = {"attempt": delivery.attempt}
     if isinstance(delays, _Asked) and delays.trouble is not None:
         facts["retryStrategy"] = delays.trouble
-    later = _later(outcome, max_retries)
+    later = _later(outcome, delivery)
     if later:
         facts[NEXT] = later
     error = replace(outcome.error, meta={**outcome.error.meta, **facts})
@@ -156,17 +156,19 @@ def _failed(delivery: Delivery, error: TaskError, reason: str) -> Report:
     return Report(Kind.FAILED, pack_failure(replace(error, retryable=False, meta=meta)))
 
 
-def _later(outcome: Retry, max_retries: int) -> dict[str, object]:
-    """Return what the next attempts must know that the head does not say."""
+def _later(outcome: Retry, delivery: Delivery) -> dict[str, object]:
+    """
+    Return what the next attempts must know that the head does not say; what an
+    earlier attempt asked for is said again, for each error replaces the one before.
+    """
     later: dict[str, object] = {}
-    if outcome.policy is not None:
-        later["retryPolicy"] = outcome.policy.to_wire()
-    if outcome.max_retries != max_retries:
+    policy = outcome.policy
+    if policy is None and delivery.load_policy is not None:
+        policy = delivery.load_policy()
+    if policy is not None:
+        later["retryPolicy"] = policy.to_wire()
+    if outcome.max_retries != delivery.head.max_retries:
         later["maxRetries"] = outcome.max_retries
-    if outcome.time_limit_ns is not None:
-        later["timeLimitNs"] = outcome.time_limit_ns
-    if outcome.soft_time_limit_ns is not None:
-        later["softTimeLimitNs"] = outcome.soft_time_limit_ns
     return later
 
 

@@ -14,6 +14,7 @@ __all__ = ["Grant", "Mailbox"]
 #: How long a report waits for room before it is tried again. Only a supervisor
 #: that is gone, or stopped, drains no outbox; the worker dies with the first.
 _ROOM_NS: Final = 1_000_000_000
+_NO_CELL: Final = 0xFFFFFFFF
 
 
 class Grant:
@@ -55,6 +56,11 @@ class Grant:
 
     def task_id(self) -> bytes:
         return bytes(ffi.buffer(self.raw.task + 16, 16))
+
+    def error(self) -> bytes:
+        """The packed error of the attempt before; empty for the first."""
+        raw = self.raw
+        return bytes(ffi.buffer(raw.error, raw.error_len)) if raw.error_len else b""
 
     def record(self) -> TaskRecord:
         """Return the whole task, decoded; the slow path."""
@@ -132,6 +138,10 @@ class Mailbox:
     def arm(self) -> bool:
         """Ask for the wake eventfd; True if something is offered already."""
         return bool(lib.sa_worker_arm(self.handle) == Status.OK)
+
+    def mark(self, cell: int | None) -> None:
+        """Say which cell's coroutine runs now; None: none does."""
+        lib.sa_worker_mark(self.handle, _NO_CELL if cell is None else cell)
 
     def open_soft(self, signo: int, wake_fd: int) -> None:
         """Install the C side of the soft limit's signal."""

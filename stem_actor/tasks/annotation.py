@@ -6,6 +6,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from typing import (
     Annotated,
     Any,
@@ -36,7 +37,7 @@ def resolve(annotation: Any, function: Callable[..., object]) -> Any:
     inner = inspect.unwrap(function)
     names = dict(getattr(inner, "__globals__", {}))
     if inspect.isfunction(inner):
-        names.update(inspect.getclosurevars(inner).nonlocals)
+        names.update(_closure(inner))
 
     def holder() -> None: ...
 
@@ -45,6 +46,16 @@ def resolve(annotation: Any, function: Callable[..., object]) -> Any:
         return get_type_hints(holder, names, include_extras=True)["it"]
     except Exception:  # whatever the expression raises, it has no value yet
         return annotation
+
+
+def _closure(function: types.FunctionType) -> dict[str, object]:
+    """The locals of enclosing functions that *function* uses, if bound by now."""
+    found: dict[str, object] = {}
+    cells = function.__closure__ or ()
+    for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+        with suppress(ValueError):  # an empty cell: it is bound later
+            found[name] = cell.cell_contents
+    return found
 
 
 def is_context(annotation: Any) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn, TypeVar, overload
 
-from stem_actor.errors import PayloadError, TaskRetryRequest
+from stem_actor.errors import PayloadError, SettingsError, TaskRetryRequest
 from stem_actor.ids import format_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.ending import RetryRequested
@@ -227,20 +227,21 @@ class TaskContext:
         Raises:
             TaskRetryRequest: Always; let it pass.
             ValueError: If a value is out of range.
+            SettingsError: For a limit: the ring cannot change one between attempts
+                yet, and a limit that does not hold is worse than an error.
         """
+        if time_limit is not None or soft_time_limit is not None:
+            raise SettingsError(
+                ["context.retry cannot change limits on the ring yet"],
+                hint="set them where the task is defined or enqueued",
+            )
         if max_retries is not None:
             check_retries(max_retries)
-        # Both limits go through the checks that the options of a task go through.
-        limits = TaskOptions(
-            hard_time_limit=time_limit, soft_time_limit=soft_time_limit
-        )
         request = RetryRequested(
             countdown_ns=None if countdown is None else to_ns(countdown, "countdown"),
             eta_ns=None if eta is None else to_wall_ns(eta, "eta"),
             retry_policy=retry_policy,
             max_retries=max_retries,
-            time_limit_ns=limits.hard_time_limit_ns,
-            soft_time_limit_ns=limits.soft_time_limit_ns,
         )
         raise TaskRetryRequest(request)
 

@@ -105,6 +105,15 @@ def ask_retry(context: TaskContext) -> int:
     return context.attempt
 
 
+def ask_for_more(context: TaskContext) -> int:
+    """Ask once for two more tries and a policy; then fail until they are used up."""
+    if context.attempt == 0:
+        context.retry(max_retries=3, retry_policy=TaskRetryPolicy(default_delay=0.01))
+    if context.attempt < 3:
+        raise ConnectionError(f"attempt {context.attempt}")
+    return context.attempt
+
+
 def child(context: TaskContext, path: str) -> str:
     return context.enqueue(journal_name(), {"path": path}).id
 
@@ -138,6 +147,11 @@ async def ablock() -> None:
         await asyncio.sleep(10)
 
 
+async def adie(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 NO_RETRY = TaskRetryPolicy(dont_auto_retry_for=(ConnectionError,))
 
 HANDLERS = (
@@ -159,10 +173,12 @@ HANDLERS = (
     (progress, {"name": "progress"}),
     (wait_for, {"name": "wait_for"}),
     (ask_retry, {"name": "ask_retry", "max_retries": 1}),
+    (ask_for_more, {"name": "ask_for_more", "max_retries": 1}),
     (child, {"name": "child"}),
     (use_ring_in_child, {"name": "use_ring_in_child"}),
 )
 ASYNC_HANDLERS = (
     (anap, {"name": "anap"}),
+    (adie, {"name": "adie"}),
     (ablock, {"name": "ablock", "soft_time_limit": 0.1, "hard_time_limit": 5}),
 )

@@ -158,6 +158,22 @@ def test_workers_that_cannot_start_turn_health_red_and_do_not_storm(
         app.stop(deadline=1)
 
 
+def test_a_poison_coroutine_is_found_and_its_neighbours_are_not_blamed(
+    make_app: Maker,
+) -> None:
+    with make_app(with_async=True, workers=1, concurrency=8) as app:
+        neighbours = [app.enqueue("anap", {"seconds": 0.2}) for _ in range(5)]
+
+        poison = app.enqueue("adie", {"seconds": 0.05}).wait(timeout=20)
+        values = [handle.result(timeout=20) for handle in neighbours]
+        crashes = [app.status(handle.id).meta["crashes"] for handle in neighbours]
+
+    assert poison.is_failed
+    assert poison.status.starts == 3
+    assert values == ["rested"] * 5
+    assert crashes == [0] * 5
+
+
 def test_a_lost_task_names_its_worker(app: StemApp) -> None:
     with pytest.raises(TaskFailedError) as caught:
         app.enqueue("die", {"number": int(signal.SIGKILL)}).result(timeout=20)

@@ -31,6 +31,10 @@ def test_a_handler_may_ask_for_a_retry(app: StemApp) -> None:
     assert app.enqueue("ask_retry", {}).result(timeout=10) == 1
 
 
+def test_what_a_retry_asked_for_holds_for_all_later_attempts(app: StemApp) -> None:
+    assert app.enqueue("ask_for_more", {}).result(timeout=10) == 3
+
+
 def test_a_dead_letter_is_listed_replayed_and_purged(app: StemApp) -> None:
     app.enqueue("fail", {"message": "first"}).wait(timeout=10)
     app.enqueue("fail", {"message": "second"}).wait(timeout=10)

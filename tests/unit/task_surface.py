@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stem_actor.engine.execute import Delivery
+from stem_actor.engine.execute import Delivery, Report, aexecute, execute
 from stem_actor.engine.publish import Publisher
 from stem_actor.errors import QueueFull
 from stem_actor.ids import new_id
+from stem_actor.model.error import TaskError
 from stem_actor.model.status import TaskStatus
 from stem_actor.payload.wire import unpack
+from stem_actor.ring.producer import Kind
 from stem_actor.ring.record import ARGS, TaskHead, TaskRecord, unpack_record
 from stem_actor.tasks.decorator import task
+from stem_actor.tasks.outcome import unpack_failure
 from stem_actor.tasks.ports import PendingHandle, Submitter
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
@@ -40,6 +44,7 @@ class FakeSubmitter:
 
     def __init__(self, room: int = 1 << 30, batch: int = 1 << 30) -> None:
         self.sent: list[Sent] = []
+        self.refused: list[int] = []  # the time-outs of those that found no room
         self.room = room
         self.batch = batch
 
@@ -53,6 +58,7 @@ class FakeSubmitter:
         self, head: bytes, bodies: Sequence[bytes], *, queue: str, timeout_ns: int
     ) -> tuple[list[bytes], int]:
         if not self.room:
+            self.refused.append(timeout_ns)
             raise QueueFull(queue, len(self.sent))
         first = len(self.sent) + 1
         accepted = bodies[: min(self.room, self.batch)]
@@ -63,7 +69,7 @@ class FakeSubmitter:
 
 
 class FakeSource:
-    """Settles a handle by what ``outcomes`` says of its ticket, once it is waited for."""
+    """Settles handles by ``outcomes``, one each time that it is waited for."""
 
     def __init__(self) -> None:
         self.handles: dict[int, PendingHandle] = {}
@@ -177,3 +183,35 @@ def add(a: int, b: int = 2) -> int:
 def fresh(handler: Callable[..., Any] = add, **options: Any) -> Any:
     """Return a new task of *handler*, typed loosely: tests break its rules."""
     return task(**options)(handler)
+
+
+def run(
+    handler: Callable[..., Any],
+    delivery: Delivery | None = None,
+    runtime: FakeRuntime | None = None,
+    **kw: Any,
+) -> Report:
+    """Execute *handler* once, on a loop if it is a coroutine function."""
+    task = fresh(handler, name="task")
+    delivery, runtime = delivery or bare_delivery(), runtime or FakeRuntime()
+    if asyncio.iscoroutinefunction(handler):
+        return asyncio.run(aexecute(task, delivery, runtime, **kw))
+    return execute(task, delivery, runtime, **kw)
+
+
+def raising(exc: BaseException, *, is_async: bool = False) -> Callable[..., Any]:
+    """Return a handler that raises *exc*."""
+
+    def handler() -> None:
+        raise exc
+
+    async def coroutine() -> None:
+        raise exc
+
+    return coroutine if is_async else handler
+
+
+def error_of(report: Report, kind: int = Kind.FAILED) -> TaskError:
+    """Return the error of a report that must be of *kind*."""
+    assert report.kind == kind
+    return unpack_failure(report.payload)

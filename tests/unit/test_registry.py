@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stem_actor.errors import DuplicateTask, SettingsError, TaskNotRegistered
@@ -34,7 +36,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 @pytest.mark.parametrize("names", [{"name": "a"}, {"name": "b", "aliases": ["a"]}])
 def test_a_second_task_of_a_name_is_refused_with_the_place_of_the_first(
-    names: dict[str, object],
+    names: dict[str, Any],
 ) -> None:
     registry, first = Registry(), fresh(name="a")
     registry.add(first)

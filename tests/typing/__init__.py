@@ -1,0 +1,1 @@
+"""What checkers must see of the public surface."""
