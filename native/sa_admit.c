@@ -41,24 +41,6 @@ sa_task_check(const uint8_t *at, uint32_t len)
     return SA_OK;
 }
 
-/* The row of a queue name, added if new; SA_NONE when all rows are used. */
-static uint32_t
-queue_row(struct sa_core *core, const uint8_t *name, uint32_t len)
-{
-    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
-        struct sa_queue_row *row = &core->arena.queues[q];
-        if (!row->used) {
-            memcpy(row->name, name, len);
-            row->name_len = len;
-            sa_store32(&row->used, 1); /* last: a crash leaves the row unused */
-            return q;
-        }
-        if (row->name_len == len && memcmp(row->name, name, len) == 0)
-            return q;
-    }
-    return SA_NONE;
-}
-
 static void
 fill(struct sa_core *core, struct sa_slot *slot, const struct sa_task *task,
      uint32_t at, uint32_t len, const struct sa_view *view, uint32_t src)
@@ -121,7 +103,7 @@ admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
     int rc = sa_task_check(bytes, len);
     uint32_t queue = SA_NONE;
     if (rc == SA_OK)
-        queue = queue_row(core, bytes + SA_TASK_HEAD, task->queue_len);
+        queue = sa_queue_add(core, bytes + SA_TASK_HEAD, task->queue_len);
     if (rc == SA_OK && queue == SA_NONE)
         rc = SA_FULL;
     if (rc == SA_OK && sa_index_find(&core->index, task->id) != SA_NONE) {

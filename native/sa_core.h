@@ -22,7 +22,7 @@ struct sa_core_options {
     int64_t result_ttl_ns;   /* how long a finished slot is kept */
     int64_t dwell_ns;        /* an offer this old may be revoked (5 ms) */
     uint32_t credits_max;    /* most offers one worker holds (64) */
-    uint32_t spare;
+    uint32_t only_allowed;   /* 1: only queues of sa_core_allow_queue are open */
 };
 
 struct sa_recovered {
@@ -101,6 +101,7 @@ struct sa_core {
     struct sa_actor *actors;
     struct sa_core_options options;
     uint8_t *watched;
+    uint8_t allowed[SA_QUEUES_MAX];
     uint8_t *owed;               /* an event found no room: told again later */
     uint32_t owed_count;
     uint16_t *cell_of_slot;      /* where a LEASED slot was offered */
@@ -194,6 +195,9 @@ void sa_core_forget_peer(struct sa_core *core, struct sa_peer *peer);
 
 /* Check a task record of `len` bytes that nobody else can change any more. */
 int sa_task_check(const uint8_t *at, uint32_t len);
+/* The row of a queue name, added if it is new; SA_NONE when all are used. */
+uint32_t sa_queue_add(struct sa_core *core, const uint8_t *name, uint32_t len);
+void sa_queue_refresh(struct sa_core *core, uint32_t queue);
 int sa_admit_ring(struct sa_core *core, struct sa_spsc *ring, uint32_t src,
                   struct sa_peer *peer, uint32_t budget);
 /* `budget` SA_NONE: to the end, whatever the room for events. */

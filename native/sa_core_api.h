@@ -73,6 +73,8 @@ int sa_core_dead_lettered(sa_core *core, uint32_t slot, uint32_t gen);
 int sa_core_watch(sa_core *core, uint32_t slot);
 
 uint32_t sa_core_find(const sa_core *core, const uint8_t *id);
+/* With `only_allowed`: the workers here take tasks of this queue too. */
+int sa_core_allow_queue(sa_core *core, const uint8_t *name, uint32_t len);
 int sa_core_pause(sa_core *core, const uint8_t *name, uint32_t len, int paused);
 /* Walk every invariant; 0, or the number of the first one broken. */
 int sa_core_check(sa_core *core);

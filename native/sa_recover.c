@@ -353,7 +353,7 @@ sa_core_recover(sa_core *core, int64_t now, int64_t wall, struct sa_recovered *o
     core->offset = core->anchor = wall - now;
     for (uint32_t q = 0; q < SA_QUEUES_MAX; q++)
         if (core->arena.queues[q].used)
-            sa_ready_pause(&core->ready, q, (int)core->arena.queues[q].paused);
+            sa_queue_refresh(core, q);
     /* Before any slot is given up: a freed slot no longer tells its src_end. */
     for (uint32_t i = 0; i < SA_PRODUCERS_MAX; i++)
         if (core->peers[i].used)

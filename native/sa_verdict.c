@@ -149,54 +149,6 @@ sa_core_find(const sa_core *core, const uint8_t *id)
     return sa_index_find(&core->index, id);
 }
 
-static uint32_t
-queue_of(const sa_core *core, const uint8_t *name, uint32_t len)
-{
-    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
-        const struct sa_queue_row *row = &core->arena.queues[q];
-        if (!row->used)
-            break;
-        if (row->name_len == len && memcmp(row->name, name, len) == 0)
-            return q;
-    }
-    return SA_NONE;
-}
-
-int
-sa_core_pause(sa_core *core, const uint8_t *name, uint32_t len, int paused)
-{
-    uint32_t q = queue_of(core, name, len);
-    if (q == SA_NONE)
-        return SA_EMPTY;
-    sa_store32(&core->arena.queues[q].paused, paused != 0);
-    sa_ready_pause(&core->ready, q, paused);
-    return SA_OK;
-}
-
-/* Cancel what waits in one queue, ready or delayed. */
-int
-sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
-              const uint8_t *payload, uint32_t payload_len, uint32_t *count)
-{
-    uint32_t q = queue_of(core, name, len);
-    *count = 0;
-    if (q == SA_NONE)
-        return SA_EMPTY;
-    for (uint32_t i = 0; i < sa_core_slots(core); i++) {
-        struct sa_slot *slot = &core->arena.slots[i];
-        uint32_t state = sa_slot_state(slot);
-        if (slot->queue != q || (state != SA_READY && state != SA_DELAYED))
-            continue;
-        if (!sa_core_event_room(core))
-            return SA_FULL;
-        int rc = sa_core_revoke(core, i, SA_WORD_GEN(slot->word), payload, payload_len);
-        if (rc != SA_OK)
-            return rc;
-        ++*count;
-    }
-    return SA_OK;
-}
-
 /* How many tasks wait in open queues, and since when the oldest does. */
 uint32_t
 sa_core_oldest_ready(const sa_core *core, int64_t *since_ns)

@@ -67,6 +67,7 @@ class StemApp(Steering):
         broker: str = "ring://",
         workers: int | None = None,
         concurrency: int = 1,
+        queues: Iterable[str] | None = None,
         retry_strategy: RetryStrategy | None = None,
         lifecycle: WorkerLifecycle | None = None,
         start_method: str = "auto",
@@ -86,6 +87,7 @@ class StemApp(Steering):
                 ``ring:///PATH``: others attach, tasks survive every process.
             workers: Worker processes; None: one a core.
             concurrency: Coroutine handlers that one worker runs at a time.
+            queues: Queues whose tasks the workers take; None: all.
             retry_strategy: The delay of retries where a task brings no policy.
             lifecycle: When a worker is replaced, and the grace of a stop.
             start_method: ``auto``, ``fork``, ``import`` or ``spawn``.
@@ -102,6 +104,7 @@ class StemApp(Steering):
             broker=broker,
             workers=workers,
             concurrency=concurrency,
+            queues=queues,
             retry_strategy=retry_strategy,
             lifecycle=lifecycle,
             start_method=start_method,

@@ -19,6 +19,7 @@ class SupervisorConfig:
     Attributes:
         workers: Worker actors that take tasks; one spare sleeps beside them.
         concurrency: Coroutines that one worker runs at once.
+        queues: The queues that the workers take tasks of; empty: all.
         max_tasks: A worker is replaced after so many; 0 = never.
         soft_memory: An idle worker above it is replaced; 0 = no mark.
         hard_memory: A worker above it is killed; 0 = no mark.
@@ -33,6 +34,7 @@ class SupervisorConfig:
     arena_bytes: int
     workers: int
     concurrency: int = 1
+    queues: tuple[str, ...] = ()
     result_ttl_ns: int = 3600 * 10**9
     max_payload: int = 8 << 20
     is_anonymous: bool = True

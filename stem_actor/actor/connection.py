@@ -49,6 +49,7 @@ class Connection:
         self.pid = os.getpid()
         self.is_closed = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell_fd = -1
         self._since_drain = 0
         self._line = ControlLine(directory, revive=revive)
         self._facts: dict[str, Any] = {}
@@ -146,17 +147,18 @@ class Connection:
         """
         self._check_process()
         idle = self.replies.drain_if_free
+        deadline = time.monotonic() + timeout_s
         with self._line.lock:
-            try:
-                return self._line.ask(op, fields, timeout_s, idle)
-            except ConnectionError:
+            while True:
+                try:
+                    return self._line.ask(op, fields, timeout_s, idle)
+                except ConnectionError:
+                    if time.monotonic() >= deadline:
+                        raise BrokerUnavailable(
+                            f"no supervisor lived to answer {op!r}",
+                            hint=self._line.last_words(),
+                        ) from None
                 self._reconnect()
-            try:
-                return self._line.ask(op, fields, timeout_s, idle)
-            except ConnectionError:
-                raise BrokerUnavailable(
-                    "the supervisor does not answer", hint=self._line.last_words()
-                ) from None
 
     @property
     def slots(self) -> int:
@@ -204,6 +206,8 @@ class Connection:
         self._facts = answer
         ring_fd, page_fd, bell_fd = fds
         if answer["resumed"]:
+            # A tree that was started again has another bell; ours would ring unheard.
+            os.dup2(bell_fd, self._bell_fd, inheritable=False)
             for fd in fds:
                 os.close(fd)
             return self.ring

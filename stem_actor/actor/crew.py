@@ -303,6 +303,7 @@ class Crew:
             ring.at, ring.size, index, cells, _SUBMIT_BYTES, _OUTBOX_BYTES, instance
         )
         raise_for(rc, f"formatting {ring.path}")
+        ring.publish()
         return ring
 
     def _cause_of(self, member: Member, message: Message) -> Cause:

@@ -55,25 +55,29 @@ class ControlLine:
             BrokerUnavailable: If there is none.
         """
         self.close()
-        line = self._dial()
         fields: dict[str, object] = {"seq": 0, "op": "attach"}
         if ring_id is not None:
             fields["ring"] = ring_id
-        line.settimeout(_CONNECT_S)
-        try:
-            socket.send_fds(line, [msgspec.msgpack.encode(fields)], [wake_fd])
-            packet, fds, _, _ = socket.recv_fds(line, _PACKET_MAX, 3)
-        except OSError:
-            line.close()
-            raise
+        request = msgspec.msgpack.encode(fields)
+        deadline = time.monotonic() + _CONNECT_S
+        while True:
+            line = self._dial(deadline)
+            packet, fds = _introduce(line, request, wake_fd)
+            if packet:
+                break
+            line.close()  # the supervisor died meanwhile: to the next one
+            if time.monotonic() >= deadline:
+                raise BrokerUnavailable(
+                    "the supervisor closes every connection", hint=self.last_words()
+                )
+            select.select([], [], [], _REDIAL_S)
+        answer: dict[str, Any] = msgspec.msgpack.decode(packet)
         if len(fds) != 3:
             line.close()
-            told = msgspec.msgpack.decode(packet) if packet else {}
-            raise RingError(f"attaching failed: {told.get('message', 'it closed')}")
+            raise RingError(f"attaching failed: {answer.get('message')}")
         for fd in fds:
             os.set_inheritable(fd, False)
         self._socket = line
-        answer: dict[str, Any] = msgspec.msgpack.decode(packet)
         return answer, fds
 
     def ask(
@@ -144,8 +148,7 @@ class ControlLine:
             return None
         return f"its last words: {tail.splitlines()[-1]}" if tail else None
 
-    def _dial(self) -> socket.socket:
-        deadline = time.monotonic() + _CONNECT_S
+    def _dial(self, deadline: float) -> socket.socket:
         while True:
             line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             try:
@@ -165,6 +168,22 @@ class ControlLine:
                 raise
             else:
                 return line
+
+
+def _introduce(
+    line: socket.socket, request: bytes, wake_fd: int
+) -> tuple[bytes, list[int]]:
+    """Send the first request; the answer is empty if the other side has died."""
+    line.settimeout(_CONNECT_S)
+    try:
+        socket.send_fds(line, [request], [wake_fd])
+        packet, fds, _, _ = socket.recv_fds(line, _PACKET_MAX, 3)
+    except ConnectionError:
+        return b"", []
+    except OSError as error:
+        line.close()
+        raise BrokerUnavailable(f"the supervisor does not answer: {error}") from error
+    return packet, fds
 
 
 def _readable(line: socket.socket, timeout_s: float) -> bool:

@@ -96,6 +96,7 @@ class Producers:
             ring.at, size, ring_id, 0, _SUBMIT_BYTES, _REPLY_BYTES, self._core.instance
         )
         raise_for(rc, f"formatting {path}")
+        ring.publish()
         producer = self._attach(ring, pid=pid, wake_fd=wake_fd)
         if producer is None:
             raise RingError(f"{path} cannot be attached")

@@ -196,7 +196,11 @@ class Replies:
         """A reply that overtook its ``attach``, or came twice after a restart."""
         with self._table:
             handle = self._waiting.pop(reply.ticket, None)
-            if handle is None and len(self._early) < _EARLY_MAX:
+            if handle is None:
+                # The oldest make room: a reply that came twice waits for ever, one
+                # that overtook its attach only for a moment.
+                if len(self._early) >= _EARLY_MAX:
+                    del self._early[next(iter(self._early))]
                 self._early[reply.ticket] = reply
             return handle
 

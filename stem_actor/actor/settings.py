@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from stem_actor.actor.start_method import StartMethod
 from stem_actor.errors import SettingsError
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.model.options import check_queue
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
@@ -41,6 +42,7 @@ class Settings:
         runtime_dir: Where rings lie; None: the default of this machine.
         workers: How many worker processes there are.
         concurrency: Coroutines that one worker runs at a time.
+        queues: Queues whose tasks are taken; empty: all.
         lifecycle: When workers are replaced.
         start_method: How the zygote comes by the handlers.
         retry_strategy: The rule for delays where no policy is in force.
@@ -54,6 +56,7 @@ class Settings:
     runtime_dir: str | None
     workers: int
     concurrency: int
+    queues: tuple[str, ...]
     lifecycle: WorkerLifecycle
     start_method: StartMethod
     retry_strategy: RetryStrategy
@@ -90,6 +93,7 @@ class Settings:
             arena_bytes=self.arena_bytes,
             workers=self.workers,
             concurrency=self.concurrency,
+            queues=self.queues,
             result_ttl_ns=self.result_ttl_ns,
             max_payload=self.max_payload,
             is_anonymous=is_anonymous,
@@ -110,6 +114,7 @@ def build_settings(
     broker: str,
     workers: int | None,
     concurrency: int,
+    queues: Iterable[str] | None,
     retry_strategy: RetryStrategy | None,
     lifecycle: WorkerLifecycle | None,
     start_method: str,
@@ -136,6 +141,7 @@ def build_settings(
         *_broker_problems(broker, runtime_dir),
         *_count_problems(counts),
         *_duration_problems(result_ttl),
+        *_queue_problems(queues),
     ]
     if start_method not in list(StartMethod):
         known = ", ".join(f'"{method}"' for method in StartMethod)
@@ -151,6 +157,7 @@ def build_settings(
     return Settings(
         broker=broker,
         runtime_dir=None if runtime_dir is None else os.path.abspath(runtime_dir),
+        queues=tuple(queues or ()),
         lifecycle=WorkerLifecycle() if lifecycle is None else lifecycle,
         start_method=StartMethod(start_method),
         retry_strategy=retry_strategy or ExponentialJitterRetryStrategy(),
@@ -189,3 +196,14 @@ def _duration_problems(result_ttl: Duration) -> Iterator[str]:
         to_ns(result_ttl, "result_ttl")
     except (TypeError, ValueError) as error:
         yield str(error)
+
+
+def _queue_problems(queues: Iterable[str] | None) -> Iterator[str]:
+    if isinstance(queues, str):
+        yield f"queues must be a list of names, not {queues!r}"
+        return
+    for queue in queues or ():
+        try:
+            check_queue(queue)
+        except ValueError as error:
+            yield str(error)

@@ -271,7 +271,8 @@ class Supervisor:
                 # No worker can ever be made here again. The ring stays: the host's
                 # next call, or systemd, starts a tree that has a zygote.
                 self.crew.last_error = "no zygote is left to make workers"
-                self.stop(_AGAIN)
+                if not self.drain.is_stopping:
+                    self.stop(_AGAIN)
 
     # --- files
 
@@ -288,6 +289,7 @@ class Supervisor:
             workers_max=self.config.workers + 1,
             result_ttl_ns=self.config.result_ttl_ns,
             child_reserve=self.config.slots // 10,
+            queues=self.config.queues,
         )
 
 
@@ -298,7 +300,9 @@ def _unlink(path: Path) -> None:
 def _open_bell(path: Path) -> Segment:
     if path.exists():
         return open_segment(path, writable=True)
-    return create_segment(path, 4096)
+    page = create_segment(path, 4096)
+    page.publish()
+    return page
 
 
 def _raise_fd_limit() -> None:

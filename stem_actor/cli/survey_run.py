@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, TypeVar
 
-from stem_actor import StemApp, TaskHandle, as_completed
+from stem_actor import StemApp, TaskHandle, TaskResult, as_completed
 from stem_actor.cli.chaos import Chaos
 from stem_actor.cli.survey import (
     FileFacts,
@@ -21,7 +21,6 @@ from stem_actor.cli.survey import (
     survey_file_under_fire,
 )
 from stem_actor.cli.survey_report import Failure, Faults, SurveyReport
-from stem_actor.model.result import TaskResult
 
 __all__ = ["SourceFile", "SurveyRun", "find_sources"]
 

@@ -18,8 +18,11 @@ __all__ = ["command"]
 @click.command("worker")
 @click.argument("application", metavar="MODULE:APP")
 @click.option("--workers", type=click.IntRange(1, 512), help="Default: the app's.")
+@click.option("--queues", metavar="A,B", help="Take tasks of these queues only.")
 @click.option("--name", metavar="RING", help="Name or path of the ring to run.")
-def command(application: str, workers: int | None, name: str | None) -> int:
+def command(
+    application: str, workers: int | None, queues: str | None, name: str | None
+) -> int:
     """
     Run the workers of MODULE:APP until a signal comes.
 
@@ -30,6 +33,9 @@ def command(application: str, workers: int | None, name: str | None) -> int:
     app = find_app(application)
     if workers is not None:
         app.settings = replace(app.settings, workers=workers)
+    if queues is not None:
+        names = tuple(it.strip() for it in queues.split(",") if it.strip())
+        app.settings = replace(app.settings, queues=names)
     if name is not None:
         app.settings = replace(app.settings, broker=ring_url(name))
     directory = app.directory

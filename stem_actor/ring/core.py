@@ -125,6 +125,7 @@ def create_core(path: Path, *, slots: int, arena_bytes: int) -> Segment:
         segment.at, size, slots, arena_bytes, os.urandom(16), bytes.fromhex(boot)
     )
     raise_for(rc, f"formatting {path}")
+    segment.publish()
     return segment
 
 
@@ -140,6 +141,7 @@ class Core:
         child_reserve: int,
         dwell_ns: int = 5_000_000,
         credits_max: int = 64,
+        queues: tuple[str, ...] = (),
     ) -> None:
         self.segment = segment
         self._super: Any = ffi.cast("struct sa_super *", segment.at)
@@ -149,9 +151,14 @@ class Core:
         options.child_reserve = child_reserve
         options.dwell_ns = dwell_ns
         options.credits_max = credits_max
+        options.only_allowed = int(bool(queues))
         status = ffi.new("int *")
         self.handle: Any = lib.sa_core_open(segment.at, segment.size, options, status)
         raise_for(status[0], f"opening {segment.path}")
+        for queue in queues:
+            name = queue.encode()
+            rc = lib.sa_core_allow_queue(self.handle, name, len(name))
+            raise_for(rc, f"opening queue {queue!r}")
         base = ffi.cast("uint8_t *", segment.at)
         self.stats_row: Any = ffi.cast("struct sa_stats *", base + _PAGE)
         self.slots: Final[int] = self._super.slots

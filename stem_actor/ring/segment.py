@@ -43,6 +43,10 @@ class Segment:
             os.close(self.fd)
             self.fd = -1
 
+    def publish(self) -> None:
+        """Give a created segment its name: from now on others find it."""
+        _fresh(self.path).rename(self.path)
+
     def read(self, offset: int, size: int) -> bytes:
         """Return *size* bytes copied from *offset*."""
         if offset < 0 or size < 0 or offset + size > self.size:
@@ -52,8 +56,10 @@ class Segment:
 
 def create_segment(path: Path, size: int) -> Segment:
     """
-    Create *path* with *size* bytes behind every address, and map it.
+    Create a segment of *size* bytes behind every address, and map it.
 
+    It is found under *path* only after ``publish``, which its creator calls when it is
+    formatted: a creator that dies before leaves nothing that a later one would open.
     ``posix_fallocate`` finds out now whether the memory exists: a sparse file on a
     full tmpfs would kill its first writer with SIGBUS much later.
 
@@ -61,8 +67,10 @@ def create_segment(path: Path, size: int) -> Segment:
         RingError: If the file system has no room, or does not let us.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fresh = _fresh(path)
     try:
-        fd = os.open(path, flags, 0o600)
+        fresh.unlink(missing_ok=True)  # of one that died here
+        fd = os.open(fresh, flags, 0o600)
     except OSError as error:
         raise RingError(
             f"{path} cannot be created: {error.strerror}",
@@ -72,7 +80,7 @@ def create_segment(path: Path, size: int) -> Segment:
         os.posix_fallocate(fd, 0, size)
     except OSError as error:
         os.close(fd)
-        path.unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
         raise _no_room(path, size, error) from error
     return Segment(fd, size, path=path, writable=True)
 
@@ -102,6 +110,10 @@ def adopt_segment(fd: int, path: Path, *, writable: bool) -> Segment:
         os.close(fd)
         raise RingCorrupt(f"{path} is empty")
     return Segment(fd, facts.st_size, path=path, writable=writable)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _no_room(path: Path, size: int, error: OSError) -> RingError:

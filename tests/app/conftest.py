@@ -55,4 +55,3 @@ def app(make_app: Maker) -> Iterator[StemApp]:
     made = make_app()
     with made:
         yield made
-

@@ -41,8 +41,10 @@ def test_a_task_with_an_unknown_name_waits_until_a_worker_knows_it(
         head = TaskHead(name="newcomer").pack()
         task_id, _ = connection.submit(head, b"\x80", queue="q", timeout_ns=10**9)
         waiting = _until(
-            lambda: (status := connection.status(task_id))
-            and status.meta.get("waiting") == "no worker knows its name"
+            lambda: (
+                (status := connection.status(task_id))
+                and status.meta.get("waiting") == "no worker knows its name"
+            )
         )
         connection.close()
 
@@ -76,6 +78,18 @@ def test_a_paused_queue_gives_out_nothing_until_it_is_resumed(app: StemApp) -> N
     assert queue.resume()
 
     assert handle.result(timeout=10) == 1
+
+
+def test_workers_take_only_tasks_of_their_queues(make_app: Maker) -> None:
+    with make_app(queues=["email", "default"]) as app:
+        add = app.registry.get("add")
+
+        other = add.with_options(queue="reports").enqueue(1)
+        ours = [add.enqueue(2), add.with_options(queue="email").enqueue(3)]
+
+        assert [it.result(timeout=10) for it in ours] == [2, 3]
+        assert other.wait(timeout=0.2).timed_out
+        assert app.queue("reports").info().ready == 1
 
 
 def test_a_purged_queue_cancels_what_waits_in_it(app: StemApp) -> None:

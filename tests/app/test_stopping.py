@@ -141,9 +141,7 @@ def test_an_arena_that_does_not_fit_says_how_much_there_is(make_app: Maker) -> N
     app = make_app(arena_bytes=1 << 33, runtime_dir="/dev/shm/stem-test-too-large")
     free = os.statvfs("/dev/shm")
     if free.f_bavail * free.f_frsize > 1 << 33:
-        app = make_app(
-            arena_bytes=1 << 34, runtime_dir="/dev/shm/stem-test-too-large"
-        )
+        app = make_app(arena_bytes=1 << 34, runtime_dir="/dev/shm/stem-test-too-large")
     if free.f_bavail * free.f_frsize > 1 << 34:
         pytest.skip("this machine has more shared memory than an arena may take")
 

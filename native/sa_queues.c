@@ -1,0 +1,91 @@
+/* The queue table: names, pauses, and which queues the workers here take. */
+#include <string.h>
+
+#include "sa_core_api.h"
+
+static uint32_t
+queue_of(const sa_core *core, const uint8_t *name, uint32_t len)
+{
+    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
+        const struct sa_queue_row *row = &core->arena.queues[q];
+        if (!row->used)
+            break;
+        if (row->name_len == len && memcmp(row->name, name, len) == 0)
+            return q;
+    }
+    return SA_NONE;
+}
+
+/* Closed: paused by somebody, or none of ours. */
+void
+sa_queue_refresh(struct sa_core *core, uint32_t queue)
+{
+    int ours = !core->options.only_allowed || core->allowed[queue];
+    int paused = core->arena.queues[queue].paused != 0;
+    sa_ready_pause(&core->ready, queue, paused || !ours);
+}
+
+uint32_t
+sa_queue_add(struct sa_core *core, const uint8_t *name, uint32_t len)
+{
+    uint32_t q = queue_of(core, name, len);
+    if (q != SA_NONE || len > SA_NAME_MAX)
+        return q;
+    for (q = 0; q < SA_QUEUES_MAX && core->arena.queues[q].used; q++)
+        ;
+    if (q == SA_QUEUES_MAX)
+        return SA_NONE;
+    struct sa_queue_row *row = &core->arena.queues[q];
+    memcpy(row->name, name, len);
+    row->name_len = len;
+    sa_store32(&row->used, 1); /* last: a crash leaves the row unused */
+    sa_queue_refresh(core, q);
+    return q;
+}
+
+int
+sa_core_allow_queue(sa_core *core, const uint8_t *name, uint32_t len)
+{
+    uint32_t q = len ? sa_queue_add(core, name, len) : SA_NONE;
+    if (q == SA_NONE)
+        return SA_INVALID;
+    core->allowed[q] = 1;
+    sa_queue_refresh(core, q);
+    return SA_OK;
+}
+
+int
+sa_core_pause(sa_core *core, const uint8_t *name, uint32_t len, int paused)
+{
+    uint32_t q = queue_of(core, name, len);
+    if (q == SA_NONE)
+        return SA_EMPTY;
+    sa_store32(&core->arena.queues[q].paused, paused != 0);
+    sa_queue_refresh(core, q);
+    return SA_OK;
+}
+
+/* Cancel what waits in one queue, ready or delayed. */
+int
+sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
+              const uint8_t *payload, uint32_t payload_len, uint32_t *count)
+{
+    uint32_t q = queue_of(core, name, len);
+    *count = 0;
+    if (q == SA_NONE)
+        return SA_EMPTY;
+    for (uint32_t i = 0; i < sa_core_slots(core); i++) {
+        struct sa_slot *slot = &core->arena.slots[i];
+        uint32_t state = sa_slot_state(slot);
+        if (slot->queue != q || (state != SA_READY && state != SA_DELAYED))
+            continue;
+        if (!sa_core_event_room(core))
+            return SA_FULL;
+        int rc = sa_core_revoke(core, i, SA_WORD_GEN(slot->word), payload, payload_len);
+        if (rc != SA_OK)
+            return rc;
+        ++*count;
+    }
+    return SA_OK;
+}
+
