@@ -8,7 +8,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack, cast
 
@@ -16,17 +15,15 @@ from stem_actor.actor.body import build_body
 from stem_actor.actor.connection import Connection, attach
 from stem_actor.actor.host import RingHost
 from stem_actor.actor.importing import ImportSpec, require_importable
-from stem_actor.actor.settings import Settings, build_settings
+from stem_actor.actor.settings import Settings, SettingsDict, build_settings
 from stem_actor.actor.worker import Hooks
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
 from stem_actor.errors import AppNotStarted, HandlerNotImportable, StemError
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
-from stem_actor.model.lifecycle import WorkerLifecycle
 from stem_actor.model.options import TaskOptions
 from stem_actor.model.stop_report import StopReport
-from stem_actor.policy.strategy import RetryStrategy
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.decorator import TaskDecorator
@@ -64,18 +61,7 @@ class StemApp(Steering):
         tasks: Iterable[Task[..., Any] | Callable[..., Any]] = (),
         *,
         imports: Iterable[str] = (),
-        broker: str = "ring://",
-        workers: int | None = None,
-        concurrency: int = 1,
-        queues: Iterable[str] | None = None,
-        retry_strategy: RetryStrategy | None = None,
-        lifecycle: WorkerLifecycle | None = None,
-        start_method: str = "auto",
-        runtime_dir: str | Path | None = None,
-        slots: int = 32_768,
-        arena_bytes: int = 32 << 20,
-        result_ttl: Duration = 3600,
-        max_payload: int = 8 << 20,
+        **settings: Unpack[SettingsDict],
     ) -> None:
         """
         Make an app; nothing is started.
@@ -83,37 +69,12 @@ class StemApp(Steering):
         Args:
             tasks: Tasks of ``stem_actor.task``, or functions to be made tasks.
             imports: Modules whose tasks belong to it; imported at the start.
-            broker: ``ring://``: private, gone with this process. ``ring://NAME`` or
-                ``ring:///PATH``: others attach, tasks survive every process.
-            workers: Worker processes; None: one a core.
-            concurrency: Coroutine handlers that one worker runs at a time.
-            queues: Queues whose tasks the workers take; None: all.
-            retry_strategy: The delay of retries where a task brings no policy.
-            lifecycle: When a worker is replaced, and the grace of a stop.
-            start_method: ``auto``, ``fork``, ``import`` or ``spawn``.
-            runtime_dir: Where rings lie; None: shared memory.
-            slots: Tasks that the ring holds at a time, kept results included.
-            arena_bytes: Room for their arguments and results.
-            result_ttl: How long a result is kept for those who ask by id.
-            max_payload: Largest arguments or result, in bytes.
+            settings: The fields of ``SettingsDict``.
 
         Raises:
             SettingsError: With every problem at once.
         """
-        self.settings = build_settings(
-            broker=broker,
-            workers=workers,
-            concurrency=concurrency,
-            queues=queues,
-            retry_strategy=retry_strategy,
-            lifecycle=lifecycle,
-            start_method=start_method,
-            runtime_dir=runtime_dir,
-            slots=slots,
-            arena_bytes=arena_bytes,
-            result_ttl=result_ttl,
-            max_payload=max_payload,
-        )
+        self.settings = build_settings(**settings)
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)

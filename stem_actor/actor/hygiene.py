@@ -209,7 +209,8 @@ def _fresh_streams() -> None:
     sys.stdout = _line_stream(1, sys.__stdout__)
     sys.stderr = _line_stream(2, sys.__stderr__)
     # What looks for "the real ones" must not meet the host's, with their buffers.
-    vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, f"__{name}__", getattr(sys, name))
 
 
 def _line_stream(number: int, old: io.TextIOBase | None) -> io.TextIOWrapper:

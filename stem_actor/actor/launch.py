@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -146,10 +147,9 @@ def _meet(line: socket.socket) -> tuple[int, int]:
     """Return pid and pidfd of the guardian that is at the other end of *line*."""
     line.settimeout(_HANDSHAKE_S)
     failure = b"did not start; stderr says why, if it could"
-    try:
+    packet, fds = b"", list[int]()
+    with suppress(TimeoutError):
         packet, fds, _flags, _address = socket.recv_fds(line, 32, 1)
-    except TimeoutError:
-        fds = []
     if fds:
         try:
             os.set_inheritable(fds[0], False)

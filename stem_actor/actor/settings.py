@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.start_method import StartMethod
@@ -17,7 +17,7 @@ from stem_actor.model.options import check_queue
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
-__all__ = ["Settings", "build_settings"]
+__all__ = ["Settings", "SettingsDict", "build_settings"]
 
 HookReferences = tuple[tuple[str, ...], tuple[str, ...]]
 """References (``module:qualname``) of the init and of the shutdown hooks."""
@@ -109,20 +109,55 @@ class Settings:
         )
 
 
+class SettingsDict(TypedDict, total=False):
+    """
+    What an app may be given; durations are ``timedelta`` or seconds.
+
+    Attributes:
+        broker: ``ring://``: a private ring, gone with this process. ``ring://NAME`` or
+            ``ring:///PATH``: one that others can attach to, whose tasks survive every
+            process.
+        workers: Worker processes; None: one a core.
+        concurrency: Coroutine handlers that one worker runs at a time.
+        queues: Queues whose tasks the workers take; None: all.
+        retry_strategy: The delay of retries where a task brings no policy.
+        lifecycle: When a worker is replaced, and the grace of a stop.
+        start_method: ``auto``, ``fork``, ``import`` or ``spawn``.
+        runtime_dir: Where rings lie; None: shared memory.
+        slots: Tasks that the ring holds at a time, kept results included.
+        arena_bytes: Room for their arguments and results.
+        result_ttl: How long a result is kept for those who ask by id.
+        max_payload: Largest arguments or result, in bytes.
+    """
+
+    broker: str
+    workers: int | None
+    concurrency: int
+    queues: Iterable[str] | None
+    retry_strategy: RetryStrategy | None
+    lifecycle: WorkerLifecycle | None
+    start_method: str
+    runtime_dir: str | Path | None
+    slots: int
+    arena_bytes: int
+    result_ttl: Duration
+    max_payload: int
+
+
 def build_settings(
     *,
-    broker: str,
-    workers: int | None,
-    concurrency: int,
-    queues: Iterable[str] | None,
-    retry_strategy: RetryStrategy | None,
-    lifecycle: WorkerLifecycle | None,
-    start_method: str,
-    runtime_dir: str | Path | None,
-    slots: int,
-    arena_bytes: int,
-    result_ttl: Duration,
-    max_payload: int,
+    broker: str = "ring://",
+    workers: int | None = None,
+    concurrency: int = 1,
+    queues: Iterable[str] | None = None,
+    retry_strategy: RetryStrategy | None = None,
+    lifecycle: WorkerLifecycle | None = None,
+    start_method: str = "auto",
+    runtime_dir: str | Path | None = None,
+    slots: int = 32_768,
+    arena_bytes: int = 32 << 20,
+    result_ttl: Duration = 3600,
+    max_payload: int = 8 << 20,
 ) -> Settings:
     """
     Return the settings that these public values mean.

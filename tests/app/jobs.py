@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -70,10 +71,8 @@ def nap(seconds: float) -> str:
 
 def stubborn() -> None:
     while True:
-        try:
+        with contextlib.suppress(BaseException):
             time.sleep(10)
-        except BaseException:  # noqa: S110 - what this handler is for
-            pass
 
 
 def grandchild(path: str) -> None:

@@ -35,7 +35,8 @@ SCRIPT = """
             stop = threading.Event()
             threading.Thread(target=stop.wait, daemon=True).start()
         with app:
-            print(add.enqueue(2).result(timeout=30), later.enqueue(1).result(timeout=30))
+            handles = add.enqueue(2), later.enqueue(1)
+            print(*(handle.result(timeout=30) for handle in handles))
 """
 
 

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from stem_actor.errors import PayloadError, SettingsError, TaskNotRegistered, TaskRetryRequest
+from stem_actor.errors import (
+    PayloadError,
+    SettingsError,
+    TaskNotRegistered,
+    TaskRetryRequest,
+)
 from stem_actor.model.ending import RetryRequested
 from stem_actor.model.retry_policy import TaskRetryPolicy
 from stem_actor.tasks.context import TaskContext
