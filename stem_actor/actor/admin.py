@@ -249,11 +249,15 @@ def _dead_get(station: Station, request: Request) -> Answer:
 
 def _dead_remove(station: Station, request: Request) -> Answer:
     ids = [bytes(it) for it in request["ids"]]
-    return {"removed": station.dead_letters.remove(ids)}
+    removed = station.dead_letters.remove(ids)
+    station.drop_spooled(ids)
+    return {"removed": removed}
 
 
 def _dead_purge(station: Station, request: Request) -> Answer:
-    return {"purged": station.dead_letters.purge(queue=request.get("queue"))}
+    gone = station.dead_letters.purge(queue=request.get("queue"))
+    station.drop_spooled(gone)
+    return {"purged": len(gone)}
 
 
 VERBS: Final[dict[str, Callable[[Station, Request], Answer]]] = {

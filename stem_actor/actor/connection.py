@@ -19,7 +19,7 @@ from stem_actor.ring.native import Status, require
 from stem_actor.ring.producer import RingProducer
 from stem_actor.ring.record import SPOOLED
 from stem_actor.ring.segment import adopt_segment
-from stem_actor.ring.spool import INLINE_MAX, Spool
+from stem_actor.ring.spool import INLINE_MAX, Spool, is_claim
 from stem_actor.tasks.ports import PendingHandle
 
 __all__ = ["Connection", "attach"]
@@ -159,6 +159,15 @@ class Connection:
                             hint=self._line.last_words(),
                         ) from None
                 self._reconnect()
+
+    def unspool(self, body: bytes) -> bytes:
+        """
+        Return what *body* stands for, if it is a claim check, else *body*.
+
+        Raises:
+            PayloadError: If the spool does not hold it any more.
+        """
+        return self._spool.get(body) if is_claim(body) else body
 
     @property
     def slots(self) -> int:

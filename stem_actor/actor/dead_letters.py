@@ -75,8 +75,8 @@ class DeadLetterStore:
         row = self._db.execute("SELECT count(*), total(length(record)) FROM dead")
         self._entries, self._bytes = (int(it) for it in row.fetchone())
 
-    def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Write *letters* in one transaction."""
+    def add(self, letters: Sequence[DeadLetter]) -> Sequence[bytes]:
+        """Write *letters* in one transaction; returns the ids that the bounds cost."""
         with self._transaction():
             for letter in letters:
                 added = self._db.execute(
@@ -87,7 +87,7 @@ class DeadLetterStore:
                 if added > 0:
                     self._entries += 1
                     self._bytes += len(letter.record)
-            self._bound(letters[-1].died_ns)
+            return self._bound(letters[-1].died_ns)
 
     def list(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
         """Return the newest entries first."""
@@ -117,16 +117,19 @@ class DeadLetterStore:
         self._entries -= gone
         return gone
 
-    def purge(self, *, queue: str | None = None) -> int:
-        """Forget all entries, or those of one queue."""
-        if queue is None:
-            gone = self._db.execute("DELETE FROM dead").rowcount
-        else:
-            gone = self._db.execute(
-                "DELETE FROM dead WHERE queue = ?", [queue]
-            ).rowcount
-        self._entries -= gone
-        return gone
+    def purge(self, *, queue: str | None = None) -> Sequence[bytes]:
+        """Forget all entries, or those of one queue; returns their ids."""
+        where, arguments = ("", []) if queue is None else ("WHERE queue = ?", [queue])
+        rows = self._db.execute(
+            f"DELETE FROM dead {where} RETURNING id",  # noqa: S608 - constants only
+            arguments,
+        ).fetchall()
+        self._entries -= len(rows)
+        return [row[0] for row in rows]
+
+    def __contains__(self, task_id: bytes) -> bool:
+        rows = self._db.execute("SELECT 1 FROM dead WHERE id = ?", [task_id])
+        return rows.fetchone() is not None
 
     @property
     def count(self) -> int:
@@ -143,23 +146,26 @@ class DeadLetterStore:
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
 
-    def _bound(self, now_ns: int) -> None:
-        gone = self._db.execute(
-            "DELETE FROM dead WHERE died_ns < ?", [now_ns - AGE_MAX_NS]
-        ).rowcount
-        self._entries -= gone
+    def _bound(self, now_ns: int) -> Sequence[bytes]:
+        rows = self._db.execute(
+            "DELETE FROM dead WHERE died_ns < ? RETURNING id, length(record)",
+            [now_ns - AGE_MAX_NS],
+        ).fetchall()
+        self._entries -= len(rows)
+        self._bytes -= sum(int(row[1]) for row in rows)
         while self._entries > ENTRIES_MAX or self._bytes > BYTES_MAX:
             row = self._db.execute(
                 "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"
-                " RETURNING length(record)"
+                " RETURNING id, length(record)"
             ).fetchone()
             if row is None:
                 break
             self._entries -= 1
-            self._bytes -= int(row[0])
-            gone += 1
-        if gone:
-            self._db.execute("UPDATE dropped SET entries = entries + ?", [gone])
+            self._bytes -= int(row[1])
+            rows.append(row)
+        if rows:
+            self._db.execute("UPDATE dropped SET entries = entries + ?", [len(rows)])
+        return [row[0] for row in rows]
 
 
 class _Transaction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from stem_actor.actor.config import SupervisorConfig
@@ -39,3 +39,9 @@ class Station:
     pump: Callable[[], None]
     stop: Callable[[], None]
     recovered: dict[str, int] = field(default_factory=dict)
+
+    def drop_spooled(self, task_ids: Iterable[bytes]) -> None:
+        """Remove the spooled arguments of dead letters that are gone."""
+        for task_id in task_ids:
+            path = self.directory.spool / f"{task_id.hex()}.args"
+            path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from stem_actor.errors import PayloadError
 from stem_actor.ids import format_id, parse_id
 from stem_actor.model.duration import Duration, from_wall_ns, to_ns, to_wall_ns
 from stem_actor.model.error import TaskError
-from stem_actor.ring.record import unpack_record
+from stem_actor.ring.record import SPOOLED, unpack_record
 from stem_actor.tasks.outcome import unpack_failure
 from stem_actor.tasks.ports import Connection
 
@@ -154,16 +154,18 @@ class DeadLetters:
         if row is None:
             return format_id(task_id)  # somebody else replays too
         record = unpack_record(row["record"])
+        body = self._connection.unspool(record.body)
         head = replace(
             record.head,
             task_id=_NO_ID,
+            flags=record.head.flags & ~SPOOLED,
             created_ns=0,
             expires_ns=0,
             deadline_ns=0,
             not_before_ns=_CLOCK.wall_ns() + delay_ns if delay_ns else 0,
         )
         raw_id, _ticket = self._connection.submit(
-            head.pack(), record.body, queue=head.queue, timeout_ns=5_000_000_000
+            head.pack(), body, queue=head.queue, timeout_ns=5_000_000_000
         )
         self._connection.request("dead.remove", ids=[task_id])
         return format_id(raw_id)

@@ -110,6 +110,15 @@ class Connection(Submitter, ResultSource, Protocol):
         """
         ...
 
+    def unspool(self, body: bytes) -> bytes:
+        """
+        Return what *body* stands for, if it is a claim check, else *body*.
+
+        Raises:
+            PayloadError: If what was spooled is no longer kept.
+        """
+        ...
+
     def close(self) -> None:
         """Close it; handles that were not settled never will be."""
         ...

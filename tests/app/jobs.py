@@ -34,6 +34,13 @@ def fail(message: str) -> None:
     raise ValueError(message)
 
 
+def fail_once(path: str, value: str) -> int:
+    """Fail unless *path* exists; then tell how much was sent."""
+    if not Path(path).exists():
+        raise ValueError("not yet")
+    return len(value)
+
+
 def journal(context: TaskContext, path: str, seconds: float = 0.0) -> int:
     """Write one line for this start, then stay for a while."""
     line = f"{context.id} {context.attempt} {os.getpid()} {time.monotonic_ns()}\n"
@@ -158,6 +165,7 @@ HANDLERS = (
     (echo, {"name": "echo"}),
     (pid, {"name": "pid"}),
     (fail, {"name": "fail"}),
+    (fail_once, {"name": "fail_once"}),
     (journal, {"name": "journal"}),
     (journal, {"name": "journal_once", "acks_late": False}),
     (fail_until, {"name": "fail_until", "max_retries": 3}),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 
 from stem_actor import StemApp
@@ -53,3 +56,23 @@ def test_a_dead_letter_is_listed_replayed_and_purged(app: StemApp) -> None:
     assert len(replayed) == 1
     assert letters.purge() == 2
     assert letters.list() == []
+
+
+def test_a_dead_letter_with_large_arguments_can_be_replayed(
+    app: StemApp, tmp_path: Path
+) -> None:
+    path = tmp_path / "now"
+    arguments = {"path": str(path), "value": "x" * 200_000}
+    app.enqueue("fail_once", arguments).wait(timeout=10)
+    spool = app.directory.spool
+    path.touch()
+
+    (task_id,) = app.dead_letters().replay()
+    deadline = time.monotonic() + 10
+    status = app.status(task_id)
+    while time.monotonic() < deadline and not (status and status.is_terminal):
+        status = app.status(task_id)
+
+    assert status is not None
+    assert status.payload == 200_000
+    assert len(list(spool.glob("*.args"))) == 1  # the first one's went with its letter
