@@ -1,0 +1,1 @@
+"""Processes killed at every numbered step, and what must be left."""

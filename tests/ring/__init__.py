@@ -1,0 +1,1 @@
+"""The C core, driven in one process under a virtual clock."""
