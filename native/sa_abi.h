@@ -60,7 +60,8 @@ enum sa_kind {
     SA_PROGRESS = 5, /* telemetry: forwarded, never an ending */
     SA_UNKNOWN = 6,  /* this worker does not know the name: park it */
     SA_EXTEND = 7,       /* heartbeat or lease extension, by `delay_ns` */
-    SA_DUPLICATE = 8     /* reply only: a task with this id is known already */
+    SA_DUPLICATE = 8,    /* reply only: a task with this id is known already */
+    SA_EXPIRED = 9       /* report only: its time had passed before its start */
 };
 
 /* Why a start was lost; kept in the slot until the verdict. */
@@ -217,6 +218,7 @@ struct sa_grant {
     uint64_t soft_ns, hard_ns;
     const uint8_t *error; /* of the attempt before; NULL for the first */
     uint64_t error_len;
+    int64_t expires_ns;   /* wall, 0 = never */
 };
 
 struct sa_event {

@@ -66,23 +66,30 @@ fill(struct sa_core *core, struct sa_slot *slot, const struct sa_task *task,
     sa_slot_commit(slot, state, 0, &var); /* A3: admitted */
 }
 
-/* A task with this id is here already: tell its sender, admit nothing. */
+/* Tell the sender of a task that is not admitted why, in place of an outcome. */
 static int
-duplicate(struct sa_peer *peer, const struct sa_task *task)
+answer(struct sa_peer *peer, const struct sa_task *task, uint32_t kind,
+       const char *payload, uint32_t len)
 {
     if (!peer || peer->leaving)
         return SA_OK;
-    uint8_t *payload;
-    if (sa_spsc_reserve(&peer->reply, sizeof(struct sa_reply), &payload) != SA_OK)
+    uint8_t *at;
+    struct sa_reply reply = {.ticket = task->ticket, .kind = kind, .len = len};
+    uint32_t total = (uint32_t)sizeof reply + len;
+    if (sa_spsc_reserve(&peer->reply, total, &at) != SA_OK)
         return SA_FULL;
-    struct sa_reply reply = {.ticket = task->ticket, .kind = SA_DUPLICATE};
-    memcpy(payload, &reply, sizeof reply);
-    struct sa_record head = {.len = sizeof reply, .kind = SA_DUPLICATE};
+    memcpy(at, &reply, sizeof reply);
+    if (len)
+        memcpy(at + sizeof reply, payload, len);
+    struct sa_record head = {.len = total, .kind = (uint16_t)kind};
     sa_spsc_seal(&peer->reply, &head);
     sa_spsc_publish(&peer->reply);
     sa_sleep_wake(&peer->words->sleep, peer->wake_fd);
     return SA_OK;
 }
+
+/* MessagePack: {"reason": "more than 256 queues"}. */
+static const char too_many_queues[] = "\x81\xa6reason\xb4more than 256 queues";
 
 static int
 admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
@@ -104,20 +111,20 @@ admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
     uint32_t queue = SA_NONE;
     if (rc == SA_OK)
         queue = sa_queue_add(core, bytes + SA_TASK_HEAD, task->queue_len);
-    if (rc == SA_OK && queue == SA_NONE)
-        rc = SA_FULL;
-    if (rc == SA_OK && sa_index_find(&core->index, task->id) != SA_NONE) {
-        rc = duplicate(peer, task);
-        sa_extent_give(&core->extents, at, len);
-        return rc;
-    }
-    if (rc != SA_OK) {
+    int known = rc == SA_OK && sa_index_find(&core->index, task->id) != SA_NONE;
+    if (rc != SA_OK || known || queue == SA_NONE) {
+        if (known)
+            rc = answer(peer, task, SA_DUPLICATE, NULL, 0);
+        else if (rc == SA_OK)
+            rc = answer(peer, task, SA_CANCELLED, too_many_queues,
+                        sizeof too_many_queues - 1);
         sa_extent_give(&core->extents, at, len);
         return rc;
     }
     uint32_t number = core->free.first;
     sa_list_remove(&core->links, &core->free, number);
     core->arena.slots[number].queue = queue;
+    core->queue_tasks[queue]++;
     fill(core, &core->arena.slots[number], task, at, len, view, src);
     sa_index_add(&core->index, number);
     if (peer)

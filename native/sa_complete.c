@@ -92,6 +92,10 @@ ending(struct sa_core *core, const struct sa_view *view)
         sa_core_event(core, SA_EVENT_PARKED, number, 0, 0, 0);
         return SA_OK;
     }
+    if (kind == SA_EXPIRED) { /* offered in time, taken too late: not a start */
+        core->arena.stats->expired++;
+        return sa_core_finish(core, number, &var, SA_CANCELLED, NULL, 0);
+    }
     var.starts++;
     core->arena.stats->starts++;
     if (kind == SA_RETRY)
@@ -140,7 +144,7 @@ complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
 {
     struct sa_actor *actor = &core->actors[worker];
     uint32_t kind = view->head.kind;
-    if (kind < SA_SUCCEEDED || kind > SA_EXTEND)
+    if (kind < SA_SUCCEEDED || kind > SA_EXPIRED || kind == SA_DUPLICATE)
         return SA_CORRUPT;
     if (!fits(core, worker, &view->head)) {
         core->arena.stats->stale++;

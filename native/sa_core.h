@@ -102,6 +102,7 @@ struct sa_core {
     struct sa_core_options options;
     uint8_t *watched;
     uint8_t allowed[SA_QUEUES_MAX];
+    uint32_t queue_tasks[SA_QUEUES_MAX]; /* slots that name the queue */
     uint8_t *owed;               /* an event found no room: told again later */
     uint32_t owed_count;
     uint16_t *cell_of_slot;      /* where a LEASED slot was offered */

@@ -3,13 +3,15 @@
 
 #include "sa_core_api.h"
 
+enum { EVICTIONS = 64 };
+
 static uint32_t
 queue_of(const sa_core *core, const uint8_t *name, uint32_t len)
 {
     for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
         const struct sa_queue_row *row = &core->arena.queues[q];
         if (!row->used)
-            break;
+            continue;
         if (row->name_len == len && memcmp(row->name, name, len) == 0)
             return q;
     }
@@ -25,17 +27,35 @@ sa_queue_refresh(struct sa_core *core, uint32_t queue)
     sa_ready_pause(&core->ready, queue, paused || !ours);
 }
 
+/* A row that no slot names and nobody has set; SA_NONE when there is none. */
+static uint32_t
+free_row(const struct sa_core *core)
+{
+    uint32_t idle = SA_NONE;
+    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++) {
+        const struct sa_queue_row *row = &core->arena.queues[q];
+        if (!row->used)
+            return q;
+        if (!core->queue_tasks[q] && !row->paused && !core->allowed[q])
+            idle = q;
+    }
+    return idle;
+}
+
 uint32_t
 sa_queue_add(struct sa_core *core, const uint8_t *name, uint32_t len)
 {
     uint32_t q = queue_of(core, name, len);
     if (q != SA_NONE || len > SA_NAME_MAX)
         return q;
-    for (q = 0; q < SA_QUEUES_MAX && core->arena.queues[q].used; q++)
-        ;
-    if (q == SA_QUEUES_MAX)
-        return SA_NONE;
+    q = free_row(core);
+    /* Kept results name their queues: the oldest go when names run short. */
+    for (int i = 0; q == SA_NONE && i < EVICTIONS && sa_core_evict(core); i++)
+        q = free_row(core);
+    if (q == SA_NONE)
+        return q;
     struct sa_queue_row *row = &core->arena.queues[q];
+    sa_store32(&row->used, 0);
     memcpy(row->name, name, len);
     row->name_len = len;
     sa_store32(&row->used, 1); /* last: a crash leaves the row unused */

@@ -237,6 +237,7 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
         return;
     }
     sa_index_add(&core->index, number);
+    core->queue_tasks[slot->queue]++;
     uint64_t id = slot->src_ring & 0x80000000u ? 0 : slot->src_ring / SA_PRODUCERS_MAX;
     if (core->peer_counter < id)
         core->peer_counter = id; /* its owner may be gone: never give the id again */

@@ -236,6 +236,7 @@ sa_core_free_slot(struct sa_core *core, uint32_t number)
     if (sa_slot_var(slot)->marks & SA_MARK_SPOOL_OUT)
         sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, 0, 0);
     sa_index_remove(&core->index, number);
+    core->queue_tasks[slot->queue % SA_QUEUES_MAX]--;
     core->watched[number] = 0;
     core->owed_count -= core->owed[number] != 0;
     core->owed[number] = 0;

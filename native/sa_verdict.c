@@ -154,7 +154,7 @@ uint32_t
 sa_core_oldest_ready(const sa_core *core, int64_t *since_ns)
 {
     *since_ns = 0;
-    for (uint32_t q = 0; q < SA_QUEUES_MAX && core->arena.queues[q].used; q++)
+    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++)
         for (uint32_t p = 0; p < SA_PRIORITIES && !core->ready.paused[q]; p++) {
             uint32_t first = core->ready.lists[q][p].first;
             if (first == SA_NONE)

@@ -116,6 +116,7 @@ grant_from(struct sa_worker *worker, uint64_t cell, uint32_t index,
         .flags = task->flags,
         .soft_ns = task->soft_ns,
         .hard_ns = task->hard_ns,
+        .expires_ns = task->expires_ns,
     };
     if (var->attempt && slot->out_len) {
         grant->error = sa_arena_at(&worker->arena, slot->out_at, slot->out_len);
@@ -276,7 +277,7 @@ sa_worker_report(sa_worker *worker, const struct sa_grant *grant, uint32_t kind,
 {
     if (worker->generation != sa_generation())
         return SA_FOREIGN;
-    if (kind < SA_SUCCEEDED || kind > SA_EXTEND || delay_ns < 0)
+    if (kind < SA_SUCCEEDED || kind > SA_EXPIRED || delay_ns < 0)
         return SA_INVALID;
     int rc = report(worker, grant, kind, delay_ns, payload, len, timeout_ns);
     if (rc == SA_OK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -196,8 +197,10 @@ class WorkerActor:
 
     @staticmethod
     def refuse(grant: Grant) -> Report | None:
-        """Refuse a body that would cost more to decode than a body may."""
+        """Refuse what came too late, or would cost more to decode than a body may."""
         raw = grant.raw
+        if raw.expires_ns and raw.expires_ns <= time.time_ns():
+            return Report(Kind.EXPIRED, b"")
         if raw.body_len <= 256:  # cannot hold enough to matter
             return None
         rc = lib.sa_prescan(raw.body, raw.body_len, NODES_MAX, DEPTH_MAX, _NODES)

@@ -265,7 +265,7 @@ class Core:
         found = []
         for number in range(256):
             if not self._queues[number].used:
-                break
+                continue
             found.append((self.queue_name(number), bool(self._queues[number].paused)))
         return found
 

@@ -31,6 +31,7 @@ class Kind:
     UNKNOWN: Final = 6
     EXTEND: Final = 7
     DUPLICATE: Final = 8
+    EXPIRED: Final = 9
 
 
 class Reply(NamedTuple):

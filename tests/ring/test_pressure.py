@@ -303,3 +303,36 @@ def test_more_lost_starts_than_there_is_room_for_events_are_all_told(
     held = {slot.number for slot in arena.live_slots() if slot.state is State.HELD}
     assert len(held) == running
     assert told == held
+
+
+def test_queue_names_are_taken_again_from_tasks_that_have_gone(arena_of: Make) -> None:
+    arena = arena_of(slots=1024, workers=1)
+    _, producer = arena.connect()
+    worker = arena.start_worker(0)
+
+    kinds = set()
+    for number in range(600):
+        producer.submit(Task(queue=f"q{number}"))
+        run_all(arena, worker)
+        kinds.update(reply.kind for reply in producer.drain())
+
+    assert kinds == {Kind.SUCCEEDED}
+    assert arena.check() == 0
+
+
+def test_the_257th_queue_with_waiting_tasks_is_refused_and_blocks_nobody(
+    arena_of: Make,
+) -> None:
+    arena = arena_of(slots=1024, workers=1)
+    _, producer = arena.connect()
+
+    for number in range(257):
+        producer.submit(Task(queue=f"q{number}"))
+    producer.submit(Task(queue="q0"))
+    arena.settle()
+
+    refused = producer.drain()
+    assert [reply.kind for reply in refused] == [Kind.CANCELLED]
+    assert b"256 queues" in refused[0].payload
+    assert producer.admitted
+    assert len(arena.live_slots()) == 257

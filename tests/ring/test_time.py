@@ -132,3 +132,22 @@ def test_a_full_supervisor_sleeps_and_does_not_spin(arena_of: Make) -> None:
 
     assert sleep_ns > 0
     assert ffi.cast("uint32_t *", arena.bell.bytes)[0] == 1  # the bell is armed
+
+
+def test_a_task_that_expires_in_a_mailbox_is_cancelled_and_was_never_started(
+    arena_of: Make,
+) -> None:
+    arena = arena_of(workers=1)
+    _, producer = arena.connect()
+    worker = arena.start_worker(0)
+    producer.submit(Task(expires_ns=arena.wall_ns + 10 * MS))
+    arena.settle()
+    grant = worker.take()
+
+    assert grant.expires_ns == arena.wall_ns + 10 * MS
+    worker.report(grant, lib.SA_EXPIRED, b"")
+    arena.settle()
+
+    (reply,) = producer.drain()
+    assert reply.kind == Kind.CANCELLED
+    assert reply.starts == 0
