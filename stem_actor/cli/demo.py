@@ -10,11 +10,17 @@ from random import Random
 from typing import Final
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from stem_actor import StemApp
 from stem_actor.cli import FAILURE
-from stem_actor.cli.output import Output
+from stem_actor.cli.output import Output, printable
 from stem_actor.cli.survey import gather, survey_file, survey_file_under_fire
 from stem_actor.cli.survey_report import SurveyReport, show_report
 from stem_actor.cli.survey_run import SourceFile, SurveyRun, find_sources
@@ -87,11 +93,10 @@ def _progress(what: str, total: int, output: Output) -> Iterator[Callable[[str],
         yield lambda _name: None
         return
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), "{task.fields[file]}", console=output.console
-    ) as bar:
+    last = TextColumn("{task.fields[file]}", markup=False)  # a name is no markup
+    with Progress(*columns, TimeElapsedColumn(), last, console=output.console) as bar:
         job = bar.add_task(what, total=total, file="")
-        yield lambda name: bar.update(job, advance=1, file=name[-40:])
+        yield lambda name: bar.update(job, advance=1, file=printable(name[-40:]))
 
 
 def _compare(peace: SurveyReport, war: SurveyReport, output: Output) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
@@ -45,7 +46,8 @@ def command(directory: RingDirectory, once: bool, every: float, as_json: bool) -
         if once or not output.is_terminal:
             _show_once(directory, before, view.sample(), output)
             return 0
-        _watch(directory, view, before, every, output)
+        with suppress(KeyboardInterrupt):  # the way to leave
+            _watch(directory, view, before, every, output)
     finally:
         view.close()
     return 0

@@ -35,6 +35,8 @@ def command(
         app.settings = replace(app.settings, workers=workers)
     if queues is not None:
         names = tuple(it.strip() for it in queues.split(",") if it.strip())
+        if not names:
+            raise click.BadParameter("it names no queue", param_hint="--queues")
         app.settings = replace(app.settings, queues=names)
     if name is not None:
         app.settings = replace(app.settings, broker=ring_url(name))
