@@ -27,7 +27,9 @@ HEADERS = (
 )
 SECTION = re.compile(r"/\* cdef begin \*/\n(.*?)/\* cdef end \*/", re.DOTALL)
 
-PREAMBLE = "".join(f'#include "{name}"\n' for name in HEADERS) + """
+PREAMBLE = (
+    "".join(f'#include "{name}"\n' for name in HEADERS)
+    + """
 /* In the stable ABI since 3.10; cffi's default limited API is older. */
 extern int PyErr_SetInterruptEx(int signo);
 
@@ -44,6 +46,7 @@ sa_python_init(void)
     sa_soft_trip = trip;
 }
 """
+)
 
 
 def declarations() -> str:
