@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -39,9 +40,10 @@ def _watched_by(pid: int) -> set[int]:
     """Return the pids that the pidfds of a process point at."""
     watched = set()
     for facts in (PROC / str(pid) / "fdinfo").iterdir():
-        found = _POINTED_AT.search(facts.read_text())
-        if found:
-            watched.add(int(found[1]))
+        with suppress(OSError):  # closed since it was listed
+            found = _POINTED_AT.search(facts.read_text())
+            if found:
+                watched.add(int(found[1]))
     return watched
 
 
