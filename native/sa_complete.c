@@ -108,17 +108,14 @@ ending(struct sa_core *core, const struct sa_view *view)
 }
 
 static void
-telemetry(struct sa_core *core, struct sa_actor *actor, const struct sa_view *view)
+telemetry(struct sa_core *core, const struct sa_view *view)
 {
     uint32_t number = view->head.slot;
     struct sa_slot *slot = &core->arena.slots[number];
-    if (view->head.kind == SA_EXTEND) {
-        uint32_t cell = cell_of(core, actor, number);
-        if (cell != SA_NONE && view->head.delay_ns > 0)
-            actor->leases[cell].extended_ns = sa_core_plus(
-                actor->leases[cell].extended_ns, view->head.delay_ns);
+    /* A lease on this ring lasts as long as its worker, so there is nothing to
+     * extend; that the worker is alive and says so is seen in its status. */
+    if (view->head.kind == SA_EXTEND)
         return;
-    }
     struct sa_peer *peer = sa_core_owner(core, slot);
     uint32_t len = view->head.len;
     uint8_t *payload;
@@ -151,7 +148,7 @@ complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
         return SA_OK;
     }
     if (kind == SA_PROGRESS || kind == SA_EXTEND) {
-        telemetry(core, actor, view);
+        telemetry(core, view);
         return SA_OK;
     }
     uint32_t cell = cell_of(core, actor, view->head.slot);

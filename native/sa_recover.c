@@ -19,7 +19,8 @@ lost_start(struct sa_core *core, uint32_t number, uint32_t fault)
     var.fault = (uint16_t)fault;
     var.due_ns = core->now;
     core->arena.stats->starts++;
-    if (fault == SA_FAULT_CRASH || fault == SA_FAULT_CORRUPT) {
+    if (fault == SA_FAULT_CRASH || fault == SA_FAULT_CORRUPT ||
+        fault == SA_FAULT_MEMORY) {
         var.crashes++;
         core->arena.stats->crashes++;
     } else if (fault == SA_FAULT_COLLATERAL) {

@@ -299,12 +299,15 @@ sa_worker_finish_next(sa_worker *worker, struct sa_grant *grant,
 int
 sa_worker_draining(const sa_worker *worker)
 {
-    return sa_load32(&worker->words->control.drain) != 0;
+    return worker->generation == sa_generation() &&
+           sa_load32(&worker->words->control.drain) != 0;
 }
 
 int
 sa_worker_stopping(const sa_worker *worker, const struct sa_grant *grant)
 {
+    if (worker->generation != sa_generation())
+        return 0;
     uint64_t asked = sa_load_acquire(&worker->words->control.stop);
     return asked == ((uint64_t)grant->gen << 32 | grant->starts);
 }
@@ -312,7 +315,8 @@ sa_worker_stopping(const sa_worker *worker, const struct sa_grant *grant)
 int
 sa_worker_pressure(const sa_worker *worker)
 {
-    return sa_load32(&worker->arena.super->pressure) != 0;
+    return worker->generation == sa_generation() &&
+           sa_load32(&worker->arena.super->pressure) != 0;
 }
 
 uint64_t
@@ -331,8 +335,9 @@ sa_worker_mark(sa_worker *worker, uint32_t cell)
 int
 sa_worker_offered(const sa_worker *worker)
 {
-    return sa_load_relaxed(&worker->words->order_head.word) !=
-           sa_load_acquire(&worker->words->order_tail.word);
+    return worker->generation == sa_generation() &&
+           sa_load_relaxed(&worker->words->order_head.word) !=
+               sa_load_acquire(&worker->words->order_tail.word);
 }
 
 struct sa_ring_words *

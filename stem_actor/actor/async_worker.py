@@ -11,9 +11,13 @@ import uvloop
 
 from stem_actor.actor.marked import Marked
 from stem_actor.actor.runtime import WorkerRuntime
-from stem_actor.actor.worker import Hooks, WorkerActor
+from stem_actor.actor.worker import CHILD_LEFT, Hooks, WorkerActor
 from stem_actor.engine.execute import Report, aexecute
+from stem_actor.errors import PayloadError
+from stem_actor.model.error import TaskError
 from stem_actor.ring.mailbox import Grant
+from stem_actor.ring.producer import Kind
+from stem_actor.tasks.outcome import pack_failure
 from stem_actor.tasks.task import AsyncTask
 
 __all__ = ["AsyncWorkerActor"]
@@ -31,6 +35,7 @@ class AsyncWorkerActor(WorkerActor):
         """Serve until there is a reason to leave."""
         self._concurrency = concurrency
         self._running: dict[int, tuple[asyncio.Task[None], WorkerRuntime]] = {}
+        self._fatal: Exception | None = None
         self.soft.interrupt = self._interrupt
         self.run(hooks)
 
@@ -43,6 +48,8 @@ class AsyncWorkerActor(WorkerActor):
         loop.add_reader(self.birth.wake_fd, self._on_wake)
         grant = Grant()
         while not self.is_leaving:
+            if self._fatal is not None:
+                raise self._fatal
             if len(self._running) < self._concurrency and self.mailbox.take(grant):
                 self._begin(grant)
                 grant = Grant()
@@ -82,10 +89,21 @@ class AsyncWorkerActor(WorkerActor):
     ) -> None:
         cell = grant.cell
         try:
-            delivery = self.delivery(grant)
+            try:
+                delivery = self.delivery(grant)
+            except PayloadError as error:  # it is not where its claim check says
+                failure = pack_failure(TaskError.from_exception(error))
+                self._report(grant, Report(Kind.FAILED, failure))
+                return
             report = await aexecute(task, delivery, runtime, strategy=self.strategy)
             self._report(grant, self.fit(grant, report))
+        except Exception as error:
+            # The start has no report, and would be "running" for ever: the worker
+            # ends, and the supervisor classifies what it held.
+            self._fatal = error
         finally:
+            if self.is_child:
+                os._exit(CHILD_LEFT)
             del self._running[cell]
             if runtime.was_interrupted:
                 self.is_leaving = True

@@ -15,8 +15,10 @@ from stem_actor.ring.native import Status, ffi, lib
 __all__ = ["Drain"]
 
 _LOOK_S: Final = 0.01
-#: After the deadline what still runs is interrupted, and killed this much later.
+#: What SIGINT gives running tasks, and an owner at the end to take its outcomes.
 _SOFT_NS: Final = 1_000_000_000
+#: The longest that idle workers are given for their shutdown hooks.
+_LEAVE_NS: Final = 5_000_000_000
 _STOPPED: Final = msgspec.msgpack.encode({"reason": "stopped"})
 
 
@@ -27,7 +29,11 @@ class Drain:
        not a crash; a named ring runs it again at the next start);
     3. an anonymous ring cancels what has not started, and waits until its owner has
        been told; a named one keeps it;
-    4. has the guardian end the tree.
+    4. has the workers run their shutdown hooks and leave;
+    5. has the guardian end the tree.
+
+    A task that outlives the deadline is not interrupted by a soft limit first: that
+    would make a failure of a deployment, where a named ring just runs it again.
     """
 
     def __init__(self, station: Station) -> None:
@@ -36,6 +42,7 @@ class Drain:
         self._began_ns = 0
         self._finished_before = 0
         self._killed = 0
+        self._leave_ns = 0
         self._cancelled = 0
         self._done: list[Callable[[dict[str, object]], None]] = []
         self.is_stopping = False
@@ -81,6 +88,18 @@ class Drain:
             return
         if station.config.is_anonymous and self._cancel_waiting():
             station.loop.call_later(_LOOK_S, self._look)
+            return
+        self._leave_ns = now + min(
+            _LEAVE_NS, max(0, self._deadline_ns - now) + _SOFT_NS
+        )
+        station.crew.quiet(drain=True)
+        self._let_leave()
+
+    def _let_leave(self) -> None:
+        """Workers run their shutdown hooks and exit; who takes too long is killed."""
+        now = self._station.clock.monotonic_ns()
+        if self._station.crew.live() and now < self._leave_ns:
+            self._station.loop.call_later(_LOOK_S, self._let_leave)
             return
         self._finish(now)
 

@@ -72,7 +72,6 @@ class WorkerRuntime:
 
     __slots__ = (
         "_children",
-        "_extended_ns",
         "_grant",
         "_mailbox",
         "_soft",
@@ -88,7 +87,6 @@ class WorkerRuntime:
         self._grant = grant
         self._children = children
         self._soft = False
-        self._extended_ns = 0
         self.is_inside = False
         self.was_interrupted = False
         self.started_ns = time.monotonic_ns()
@@ -105,7 +103,7 @@ class WorkerRuntime:
         self._mailbox.report(self._grant, Kind.PROGRESS, payload[:_PROGRESS_MAX])
 
     def extend(self, by_ns: int) -> None:
-        self._extended_ns += by_ns
+        # The lease is the worker's life: this tells that it lives, and changes no limit.
         self._mailbox.report(self._grant, Kind.EXTEND, delay_ns=by_ns)
 
     def is_stopping(self) -> bool:
@@ -121,5 +119,5 @@ class WorkerRuntime:
         hard_ns = int(self._grant.raw.hard_ns)
         if not hard_ns:
             return None
-        end = self.started_ns + hard_ns + self._extended_ns
+        end = self.started_ns + hard_ns
         return max(0, end - time.monotonic_ns())

@@ -31,7 +31,7 @@ from stem_actor.tasks.outcome import pack_failure
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import SyncTask
 
-__all__ = ["Hooks", "WorkerActor", "open_mailbox"]
+__all__ = ["CHILD_LEFT", "Hooks", "WorkerActor", "open_mailbox"]
 
 _SLICE_NS: Final = 100_000_000
 _ROOM_NS: Final = 1_000_000_000
@@ -42,6 +42,8 @@ _RESULT_MAX: Final = 60_000
 _SMALL: Final = 1024
 #: In place of a delay, which only a retry has: the payload is a claim check.
 _IS_SPOOLED: Final = 1
+#: Exit status of a handler's child that has left the handler.
+CHILD_LEFT: Final = 70
 
 Hook = Callable[[], object]
 
@@ -99,6 +101,10 @@ class WorkerActor:
         self._words: IO[bytes] = self._arm_last_words()
         self.soft = SoftLimit(self.mailbox, birth.wake_fd)
         self.is_leaving = False
+        self.is_child = False
+        # A child of a handler that leaves it by return, raise or sys.exit would go on
+        # as a second worker, with hooks and last words that are not its own.
+        os.register_at_fork(after_in_child=self._become_child)
 
     def run(self, hooks: Hooks) -> None:
         """Serve until there is a reason to leave."""
@@ -116,6 +122,9 @@ class WorkerActor:
             raise
 
     # --- inside
+
+    def _become_child(self) -> None:
+        self.is_child = True
 
     def _serve(self) -> None:
         grant = Grant()
@@ -159,6 +168,8 @@ class WorkerActor:
         else:
             return self.fit(grant, report)
         finally:
+            if self.is_child:
+                os._exit(CHILD_LEFT)
             self.soft.current = None
             if runtime.was_interrupted:
                 self.is_leaving = True
@@ -185,6 +196,8 @@ class WorkerActor:
     def fit(self, grant: Grant, report: Report) -> Report:
         """Move a result that is too large for the ring to the spool."""
         size = len(report.payload)
+        if report.kind not in (Kind.SUCCEEDED, Kind.FAILED):
+            return report  # a retry carries its delay, and an error that is bounded
         if size <= _RESULT_MAX and (size <= _SMALL or not self.mailbox.has_pressure):
             return report
         name = f"{grant.task_id().hex()}.{grant.starts}.out"

@@ -138,7 +138,6 @@ class Core:
         *,
         workers_max: int,
         result_ttl_ns: int,
-        child_reserve: int,
         dwell_ns: int = 5_000_000,
         credits_max: int = 64,
         queues: tuple[str, ...] = (),
@@ -148,7 +147,7 @@ class Core:
         options = ffi.new("struct sa_core_options *")
         options.workers_max = workers_max
         options.result_ttl_ns = result_ttl_ns
-        options.child_reserve = child_reserve
+        options.child_reserve = self._super.slots // 10  # for workers' own enqueues
         options.dwell_ns = dwell_ns
         options.credits_max = credits_max
         options.only_allowed = int(bool(queues))

@@ -25,10 +25,11 @@ class Grant:
     reported; ``body`` copies what is to outlive it.
     """
 
-    __slots__ = ("raw",)
+    __slots__ = ("_generation", "raw")
 
     def __init__(self) -> None:
         self.raw: Any = ffi.new("struct sa_grant *")
+        self._generation: Final[int] = lib.sa_generation()
 
     @property
     def attempt(self) -> int:
@@ -46,26 +47,31 @@ class Grant:
     def flags(self) -> int:
         return int(self.raw.flags)
 
-    @property
-    def kind(self) -> int:
-        return int(self.raw.task[3])
-
     def body(self) -> bytes:
-        raw = self.raw
+        raw = self._mapped()
         return bytes(ffi.buffer(raw.body, raw.body_len))
 
     def task_id(self) -> bytes:
-        return bytes(ffi.buffer(self.raw.task + 16, 16))
+        return bytes(ffi.buffer(self._mapped().task + 16, 16))
 
     def error(self) -> bytes:
         """The packed error of the attempt before; empty for the first."""
-        raw = self.raw
+        raw = self._mapped()
         return bytes(ffi.buffer(raw.error, raw.error_len)) if raw.error_len else b""
 
     def record(self) -> TaskRecord:
         """Return the whole task, decoded; the slow path."""
-        raw = self.raw
+        raw = self._mapped()
         return unpack_record(bytes(ffi.buffer(raw.task, raw.task_len)))
+
+    def _mapped(self) -> Any:
+        """The grant, in the process that was given it: a child has no arena."""
+        if lib.sa_generation() != self._generation:
+            raise RingError(
+                "a child of a worker may not use its task",
+                hint="read what it needs before the fork",
+            )
+        return self.raw
 
 
 class Mailbox:

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stem_actor import StemApp, TaskContext, TaskRetryPolicy
@@ -111,6 +113,12 @@ def ask_retry(context: TaskContext) -> int:
     return context.attempt
 
 
+def extend(context: TaskContext, by: float) -> None:
+    context.heartbeat()
+    context.extend_lease(by)
+    time.sleep(by)
+
+
 def ask_for_more(context: TaskContext) -> int:
     """Ask once for two more tries and a policy; then fail until they are used up."""
     if context.attempt == 0:
@@ -128,15 +136,33 @@ def journal_name() -> str:
     return "journal"
 
 
-def use_ring_in_child() -> int:
-    """A grandchild that touches the runtime: 0 if it got a clear error."""
+def use_ring_in_child() -> list[int]:
+    """Grandchildren that touch the runtime: 0 for each that got a clear error."""
     context = TaskContext.current()
     if context is None:
-        return 1
+        return [1]
+    uses = (
+        lambda: context.progress(1),
+        lambda: context.heartbeat(),
+        lambda: context.queue,
+        lambda: context.enqueue("add", {"a": 1}),
+    )
+    return [_status_of_child(use) for use in uses]
+
+
+def leave_in_child() -> int:
+    """A grandchild leaves the handler by sys.exit; the worker must not notice."""
+    child = os.fork()
+    if child == 0:
+        sys.exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _status_of_child(use: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         try:
-            context.progress(1)
+            use()
         except Exception as error:
             os._exit(0 if "child" in str(error) or "fork" in str(error) else 2)
         os._exit(3)
@@ -151,6 +177,10 @@ async def anap(seconds: float) -> str:
 async def ablock() -> None:
     while True:
         await asyncio.sleep(10)
+
+
+async def alength(value: str) -> int:
+    return len(value)
 
 
 async def adie(seconds: float) -> None:
@@ -180,12 +210,15 @@ HANDLERS = (
     (progress, {"name": "progress"}),
     (wait_for, {"name": "wait_for"}),
     (ask_retry, {"name": "ask_retry", "max_retries": 1}),
+    (extend, {"name": "extend", "hard_time_limit": 0.3}),
     (ask_for_more, {"name": "ask_for_more", "max_retries": 1}),
     (child, {"name": "child"}),
     (use_ring_in_child, {"name": "use_ring_in_child"}),
+    (leave_in_child, {"name": "leave_in_child"}),
 )
 ASYNC_HANDLERS = (
     (anap, {"name": "anap"}),
     (adie, {"name": "adie"}),
+    (alength, {"name": "alength"}),
     (ablock, {"name": "ablock", "soft_time_limit": 0.1, "hard_time_limit": 5}),
 )

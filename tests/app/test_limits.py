@@ -100,3 +100,12 @@ def test_a_worker_is_recycled_after_its_share_of_tasks(make_app: Maker) -> None:
             pids.add(app.enqueue("pid", {}).result(timeout=10))
 
     assert len(pids) >= 3
+
+
+def test_extending_the_lease_does_not_lift_the_hard_limit(app: StemApp) -> None:
+    began = time.monotonic()
+
+    with pytest.raises(HardTimeLimitExceeded):
+        app.enqueue("extend", {"by": 30}).result(timeout=10)
+
+    assert time.monotonic() - began < 3.0

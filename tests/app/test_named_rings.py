@@ -153,6 +153,20 @@ def test_the_same_id_twice_runs_once_and_both_handles_see_the_end(
     assert len(path.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "changed", [{"slots": 4096}, {"slots": 64}, {"concurrency": 200}, {"workers": 4}]
+)
+def test_a_named_ring_serves_an_app_with_other_sizes(
+    make_app: Maker, changed: dict[str, int]
+) -> None:
+    with make_app(broker="ring://sizes", slots=256) as first:
+        first.enqueue("add", {"a": 1}).result(timeout=10)
+
+    with make_app(broker="ring://sizes", **{"slots": 256, **changed}) as second:
+        values = [second.enqueue("add", {"a": n}) for n in range(100)]
+        assert [it.result(timeout=10) for it in values] == list(range(100))
+
+
 def test_a_result_may_be_read_by_another_process(make_app: Maker) -> None:
     with make_app(broker="ring://readers") as app:
         task_id = app.enqueue("add", {"a": 20, "b": 3})

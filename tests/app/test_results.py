@@ -168,4 +168,28 @@ def test_a_handler_may_enqueue(app: StemApp, tmp_path: Path) -> None:
 
 
 def test_a_grandchild_that_touches_the_runtime_gets_an_error(app: StemApp) -> None:
-    assert app.enqueue("use_ring_in_child", {}).result(timeout=10) == 0
+    assert app.enqueue("use_ring_in_child", {}).result(timeout=10) == [0, 0, 0, 0]
+
+
+def test_a_child_that_leaves_the_handler_does_not_go_on_as_a_worker(
+    app: StemApp,
+) -> None:
+    assert app.enqueue("leave_in_child", {}).result(timeout=10) == 70
+    assert app.enqueue("add", {"a": 1}).result(timeout=10) == 1
+
+
+def test_a_coroutine_whose_arguments_are_gone_fails_and_does_not_hang(
+    make_app: Maker,
+) -> None:
+    with make_app(with_async=True) as app:
+        alength = app.registry.get("alength")
+        handle = alength.with_options(countdown=0.3).enqueue("x" * 100_000)
+        (spooled,) = app.directory.spool.glob("*.args")
+        spooled.unlink()
+
+        result = handle.wait(timeout=10)
+
+    assert result.is_failed
+    assert result.status is not None
+    assert result.status.error is not None
+    assert result.status.error.type == "PayloadError"
