@@ -122,13 +122,20 @@ class PayloadError(StemError):
 class PayloadTooLarge(PayloadError):
     """An encoded payload is larger than the engine accepts; sizes in bytes."""
 
-    def __init__(self, size: int, limit: int, *, path: str = "args") -> None:
+    def __init__(
+        self,
+        size: int,
+        limit: int,
+        *,
+        path: str = "args",
+        hint: str = "pass a reference to the data, or raise max_payload",
+    ) -> None:
         self.size = size
         self.limit = limit
         super().__init__(
             f"{path} takes {size:,} bytes, {limit:,} are allowed",
             path=path,
-            hint="pass a reference to the data, or raise max_payload",
+            hint=hint,
         )
 
 

@@ -185,11 +185,9 @@ def _queues(station: Station, _request: Request) -> Answer:
         for name, paused in core.queues()
     }
     columns = {State.READY: "ready", State.DELAYED: "delayed", State.LEASED: "running"}
-    for number in range(core.slots):
-        column = columns.get(core.state_of(number))
-        if column is not None:
-            row = rows[core.queue_name(core.slot(number).queue)]
-            row[column] = int(str(row[column])) + 1
+    for (queue, state), count in core.census().items():
+        if state in columns:
+            rows[core.queue_name(queue)][columns[state]] = count
     return {"queues": list(rows.values())}
 
 
@@ -202,6 +200,7 @@ def _pause(station: Station, request: Request) -> Answer:
 
 
 def _purge(station: Station, request: Request) -> Answer:
+    found = str(request["queue"]) in {name for name, _ in station.core.queues()}
     name = str(request["queue"]).encode()
     payload = msgspec.msgpack.encode({"reason": "purged"})
     count = ffi.new("uint32_t *")
@@ -213,7 +212,7 @@ def _purge(station: Station, request: Request) -> Answer:
         )  # fmt: skip
         total += count[0]
         station.pump()
-    return {"purged": total}
+    return {"purged": total, "found": found}
 
 
 def _quiet(station: Station, _request: Request) -> Answer:
@@ -222,11 +221,15 @@ def _quiet(station: Station, _request: Request) -> Answer:
 
 def _dead_list(station: Station, request: Request) -> Answer:
     letters = station.dead_letters.list(
-        queue=request.get("queue"), limit=int(request.get("limit", 100))
+        queue=request.get("queue"),
+        limit=int(request.get("limit", 100)),
+        before=request.get("before"),
+        since_ns=int(request.get("sinceNs", 0)),
     )
     rows = [
         {
             "id": letter.task_id,
+            "seq": letter.seq,
             "name": letter.name,
             "queue": letter.queue,
             "attempt": letter.attempt,

@@ -16,7 +16,7 @@ AGE_MAX_NS: Final = 7 * 86_400 * 10**9
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS dead (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id BLOB NOT NULL UNIQUE,
     name TEXT NOT NULL,
     queue TEXT NOT NULL,
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS dropped (entries INTEGER NOT NULL);
 INSERT INTO dropped SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM dropped);
 """
 _COLUMNS: Final = "id, name, queue, attempt, starts, crashes, died_ns, record, error"
+_SEQ_MAX: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class DeadLetter:
         died_ns: Wall time of the failure.
         record: The task as it was published (``ring.record``).
         error: The packed ``TaskError``.
+        seq: Its place in the file, never used again; 0: it is not written yet.
     """
 
     task_id: bytes
@@ -54,6 +56,7 @@ class DeadLetter:
     died_ns: int
     record: bytes
     error: bytes
+    seq: int = 0
 
 
 class DeadLetterStore:
@@ -89,43 +92,59 @@ class DeadLetterStore:
                     self._bytes += len(letter.record)
             return self._bound(letters[-1].died_ns)
 
-    def list(self, *, queue: str | None = None, limit: int = 100) -> list[DeadLetter]:
-        """Return the newest entries first."""
-        where = "" if queue is None else "WHERE queue = ?"
-        arguments = [limit] if queue is None else [queue, limit]
+    def list(
+        self,
+        *,
+        queue: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+        since_ns: int = 0,
+    ) -> list[DeadLetter]:
+        """
+        Return the newest entries first.
+
+        Args:
+            queue: Only of this queue; None: all.
+            limit: At most this many.
+            before: Only those with a lower ``seq``; None: from the newest on.
+            since_ns: Only those that died at this wall time or later.
+        """
+        where = "" if queue is None else "AND queue = ?"
+        bounds: list[object] = [_SEQ_MAX if before is None else before, since_ns]
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM dead {where}"  # noqa: S608 - constants only
-            " ORDER BY seq DESC LIMIT ?",
-            arguments,
+            f"SELECT {_COLUMNS}, seq FROM dead"  # noqa: S608 - constants only
+            f" WHERE seq < ? AND died_ns >= ? {where} ORDER BY seq DESC LIMIT ?",
+            [*bounds, *([] if queue is None else [queue]), limit],
         )
         return [_letter_of(row) for row in rows]
 
     def get(self, task_id: bytes) -> DeadLetter | None:
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM dead WHERE id = ?",  # noqa: S608 - constant
+            f"SELECT {_COLUMNS}, seq FROM dead WHERE id = ?",  # noqa: S608 - constant
             [task_id],
         ).fetchall()
         return _letter_of(rows[0]) if rows else None
 
     def remove(self, task_ids: Sequence[bytes]) -> int:
         """Forget entries that were replayed or purged; returns how many there were."""
+        rows: list[tuple[bytes, int]] = []
         with self._transaction():
-            gone = sum(
-                self._db.execute("DELETE FROM dead WHERE id = ?", [task_id]).rowcount
-                for task_id in task_ids
-            )
-        self._entries -= gone
-        return gone
+            for task_id in task_ids:
+                rows += self._db.execute(
+                    "DELETE FROM dead WHERE id = ? RETURNING id, length(record)",
+                    [task_id],
+                ).fetchall()
+        return len(self._gone(rows))
 
     def purge(self, *, queue: str | None = None) -> Sequence[bytes]:
         """Forget all entries, or those of one queue; returns their ids."""
         where, arguments = ("", []) if queue is None else ("WHERE queue = ?", [queue])
         rows = self._db.execute(
-            f"DELETE FROM dead {where} RETURNING id",  # noqa: S608 - constants only
+            f"DELETE FROM dead {where}"  # noqa: S608 - constants only
+            " RETURNING id, length(record)",
             arguments,
         ).fetchall()
-        self._entries -= len(rows)
-        return [row[0] for row in rows]
+        return self._gone(rows)
 
     def __contains__(self, task_id: bytes) -> bool:
         rows = self._db.execute("SELECT 1 FROM dead WHERE id = ?", [task_id])
@@ -146,26 +165,29 @@ class DeadLetterStore:
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
 
+    def _gone(self, rows: Sequence[tuple[bytes, int]]) -> Sequence[bytes]:
+        """Take deleted *rows*, id and length each, off the sums; returns the ids."""
+        self._entries -= len(rows)
+        self._bytes -= sum(length for _, length in rows)
+        return [task_id for task_id, _ in rows]
+
     def _bound(self, now_ns: int) -> Sequence[bytes]:
         rows = self._db.execute(
             "DELETE FROM dead WHERE died_ns < ? RETURNING id, length(record)",
             [now_ns - AGE_MAX_NS],
         ).fetchall()
-        self._entries -= len(rows)
-        self._bytes -= sum(int(row[1]) for row in rows)
+        gone = [*self._gone(rows)]
         while self._entries > ENTRIES_MAX or self._bytes > BYTES_MAX:
-            row = self._db.execute(
+            rows = self._db.execute(
                 "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"
                 " RETURNING id, length(record)"
-            ).fetchone()
-            if row is None:
+            ).fetchall()
+            if not rows:
                 break
-            self._entries -= 1
-            self._bytes -= int(row[1])
-            rows.append(row)
-        if rows:
-            self._db.execute("UPDATE dropped SET entries = entries + ?", [len(rows)])
-        return [row[0] for row in rows]
+            gone += self._gone(rows)
+        if gone:
+            self._db.execute("UPDATE dropped SET entries = entries + ?", [len(gone)])
+        return gone
 
 
 class _Transaction:
@@ -196,7 +218,7 @@ def _row_of(letter: DeadLetter) -> tuple[object, ...]:
 
 
 def _letter_of(
-    row: tuple[bytes, str, str, int, int, int, int, bytes, bytes],
+    row: tuple[bytes, str, str, int, int, int, int, bytes, bytes, int],
 ) -> DeadLetter:
     return DeadLetter(
         task_id=row[0],
@@ -208,4 +230,5 @@ def _letter_of(
         died_ns=row[6],
         record=row[7],
         error=row[8],
+        seq=row[9],
     )

@@ -43,5 +43,5 @@ class Station:
     def drop_spooled(self, task_ids: Iterable[bytes]) -> None:
         """Remove the spooled arguments of dead letters that are gone."""
         for task_id in task_ids:
-            path = self.directory.spool / f"{task_id.hex()}.args"
-            path.unlink(missing_ok=True)
+            for path in self.directory.spool.glob(f"{task_id.hex()}.*args"):
+                path.unlink(missing_ok=True)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from stem_actor import StemApp
 from stem_actor.errors import SettingsError
 
 __all__ = ["find_app"]
+
+#: Of the module's name; with the hash it stays below the 100 of a ring's name.
+_NAME_CHARS: Final = 60
 
 
 def find_app(reference: str) -> StemApp:
@@ -20,8 +27,9 @@ def find_app(reference: str) -> StemApp:
 
     The working directory comes first on ``sys.path``, as with ``python -m``. What the
     module itself raises is raised here: its traceback is what the user needs. A ring
-    without a name gets that of the module: no host is there to whom it could be
-    private, and every command finds it by the same words.
+    without a name gets that of the module and a hash of its file's path: no host is
+    there to whom it could be private, every command finds it by the same words, and
+    two projects with a module of one name have two rings.
 
     Raises:
         SettingsError: If there is no such module or attribute, or it is no StemApp.
@@ -47,8 +55,15 @@ def find_app(reference: str) -> StemApp:
             hint=f"its apps: {', '.join(_apps_in(module_name)) or 'none'}",
         )
     if found.settings.locate().is_anonymous:
-        found.settings = replace(found.settings, broker=f"ring://{module_name}")
+        found.settings = replace(found.settings, broker=_url_of(module_name))
     return found
+
+
+def _url_of(module_name: str) -> str:
+    file = getattr(sys.modules[module_name], "__file__", None) or module_name
+    place = hashlib.blake2b(os.fsencode(os.path.realpath(file)), digest_size=4)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", module_name)[:_NAME_CHARS]
+    return f"ring://{name}-{place.hexdigest()}"
 
 
 def _require_module(name: str) -> None:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import click
 
-from stem_actor.actor.connection import Connection
 from stem_actor.cli.output import Output
 from stem_actor.cli.target import connected, takes_ring, task_id
 from stem_actor.control.dead_letters import DeadLetter, DeadLetters
 from stem_actor.errors import PayloadError, StemError
 from stem_actor.ids import format_id
-from stem_actor.payload.wire import unpack
 from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.record import TaskRecord, unpack_record
 
 __all__ = ["command"]
 
 #: So many fit one answer of the supervisor, whatever their errors are.
 _PAGE: Final = 50
-_ROOM_NS: Final = 5_000_000_000
-_NO_ID: Final = bytes(16)
 
 
 @click.group("dlq")
@@ -66,14 +60,17 @@ def list_letters(
 @takes_ring
 def show_letter(directory: RingDirectory, id_: str, as_json: bool) -> int:
     """Show the entry of task ID: its arguments and its last error."""
-    raw = task_id(id_)
+    known = format_id(task_id(id_))
     output = Output(as_json=as_json)
     with connected(directory) as connection:
-        letter = DeadLetters(connection).get(format_id(raw))
+        letters = DeadLetters(connection)
+        letter = letters.get(known)
         if letter is None:
-            raise _unknown(id_)
-        body = _record(connection, raw).body
-    facts = _facts(letter) | {"body": _readable(body)}
+            raise StemError(
+                f"there is no dead letter {known}",
+                hint="stem-actor dlq list shows them",
+            )
+        facts = _facts(letter) | {"body": _body(letters, known)}
     if as_json:
         output.json(facts | {"error": letter.error.to_wire()})
         return 0
@@ -87,7 +84,7 @@ def show_letter(directory: RingDirectory, id_: str, as_json: bool) -> int:
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--queue", help="Only of this queue.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many; default: all.")
-@click.option("--dry-run", is_flag=True, help="Show the next 50, enqueue none.")
+@click.option("--dry-run", is_flag=True, help="Show which ones, enqueue none.")
 @click.option("--json", "as_json", is_flag=True, help="Write old and new ids as JSON.")
 @takes_ring
 def replay_letters(
@@ -108,13 +105,14 @@ def replay_letters(
     if ids and (queue is not None or limit is not None):
         raise click.UsageError("--queue and --limit choose entries; so do IDs")
     output = Output(as_json=as_json)
-    chosen = [task_id(text) for text in ids]
+    chosen = [format_id(task_id(text)) for text in ids] or None
     with connected(directory) as connection:
-        if dry_run:
-            return _show_plan(connection, chosen, queue, limit, output)
-        done = {}
-        for raw in chosen or _latest(connection, queue, limit):
-            done[format_id(raw)] = format_id(_replay(connection, raw))
+        letters = DeadLetters(connection, queue)
+        replays = letters.replay(chosen, limit=limit, dry_run=dry_run)
+    if dry_run:
+        _show_plan([it.letter for it in replays], output)
+        return 0
+    done = {it.letter.id: it.new_id for it in replays}
     if as_json:
         output.json({"replayed": done})
         return 0
@@ -134,67 +132,12 @@ def purge_letters(directory: RingDirectory, queue: str | None) -> int:
     return 0
 
 
-def _show_plan(
-    connection: Connection,
-    chosen: Sequence[bytes],
-    queue: str | None,
-    limit: int | None,
-    output: Output,
-) -> int:
-    letters = DeadLetters(connection, queue)
-    if chosen:
-        found = [(raw, letters.get(format_id(raw))) for raw in chosen]
-        for raw, letter in found:
-            if letter is None:
-                raise _unknown(format_id(raw))
-        plan = [letter for _, letter in found if letter is not None]
-    else:
-        plan = list(letters.list(limit=min(limit or _PAGE, _PAGE)))
+def _show_plan(plan: Sequence[DeadLetter], output: Output) -> None:
     if output.as_json:
         output.json({"wouldReplay": [_facts(letter) for letter in plan]})
-        return 0
+        return
     _show_table(plan, output)
     output.line(f"{len(plan):,} would be enqueued again; nothing was done")
-    return 0
-
-
-def _latest(
-    connection: Connection, queue: str | None, limit: int | None
-) -> Iterator[bytes]:
-    """Yield entries, the latest first; each is gone before the next page is asked."""
-    left = limit
-    while left is None or left > 0:
-        size = _PAGE if left is None else min(_PAGE, left)
-        answer = connection.request("dead.list", queue=queue, limit=size, brief=True)
-        page = [bytes(row["id"]) for row in answer["letters"]]
-        yield from page
-        if len(page) < size:
-            return
-        left = None if left is None else left - size
-
-
-def _replay(connection: Connection, raw: bytes) -> bytes:
-    record = _record(connection, raw)
-    head = replace(
-        record.head,
-        task_id=_NO_ID,
-        created_ns=0,
-        not_before_ns=0,
-        expires_ns=0,
-        deadline_ns=0,
-    )
-    fresh, _ticket = connection.submit(
-        head.pack(), record.body, queue=head.queue, timeout_ns=_ROOM_NS
-    )
-    connection.request("dead.remove", ids=[raw])
-    return fresh
-
-
-def _record(connection: Connection, raw: bytes) -> TaskRecord:
-    letter: dict[str, Any] | None = connection.request("dead.get", id=raw)["letter"]
-    if letter is None:
-        raise _unknown(format_id(raw))
-    return unpack_record(letter["record"])
 
 
 def _show_table(letters: Sequence[DeadLetter], output: Output) -> None:
@@ -228,15 +171,9 @@ def _facts(letter: DeadLetter) -> dict[str, object]:
     }
 
 
-def _readable(body: bytes) -> object:
-    """Return the arguments as values; what cannot be read is shown as bytes."""
+def _body(letters: DeadLetters, id_: str) -> object:
+    """Return the arguments as values; of those that cannot be read, why."""
     try:
-        return unpack(body)
-    except PayloadError:
-        return body
-
-
-def _unknown(id_: str) -> StemError:
-    return StemError(
-        f"there is no dead letter {id_}", hint="stem-actor dlq list shows them"
-    )
+        return letters.body(id_)
+    except PayloadError as error:
+        return f"unreadable: {error}"

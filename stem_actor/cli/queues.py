@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from stem_actor.actor.connection import Connection
 from stem_actor.cli.output import Output
 from stem_actor.cli.target import connected, takes_ring
 from stem_actor.errors import StemError
@@ -60,8 +61,10 @@ def resume_queue(directory: RingDirectory, queue: str) -> int:
 def purge_queue(directory: RingDirectory, queue: str) -> int:
     """Cancel what waits in QUEUE; what runs goes on."""
     with connected(directory) as connection:
-        purged = connection.request("purge", queue=queue)["purged"]
-    Output().line(f"{purged:,} tasks of {queue} cancelled")
+        answer = connection.request("purge", queue=queue)
+        if not answer["found"]:
+            raise _unknown(connection, queue)
+    Output().line(f"{answer['purged']:,} tasks of {queue} cancelled")
     return 0
 
 
@@ -69,8 +72,12 @@ def _set_paused(directory: RingDirectory, queue: str, *, paused: bool) -> int:
     with connected(directory) as connection:
         answer = connection.request("pause", queue=queue, paused=paused)
         if not answer["found"]:
-            rows = connection.request("queues")["queues"]
-            known = ", ".join(sorted(it["queue"] for it in rows)) or "none yet"
-            raise StemError(f"the ring has no queue {queue!r}", hint=f"it has: {known}")
+            raise _unknown(connection, queue)
     Output().line(f"{queue} is {'paused' if paused else 'open'}")
     return 0
+
+
+def _unknown(connection: Connection, queue: str) -> StemError:
+    rows = connection.request("queues")["queues"]
+    known = ", ".join(sorted(it["queue"] for it in rows)) or "none yet"
+    return StemError(f"the ring has no queue {queue!r}", hint=f"it has: {known}")

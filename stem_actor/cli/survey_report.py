@@ -51,7 +51,8 @@ class SurveyReport:
         totals: Sums over the files that could be read.
         failures: The others, by name.
         files: How many files there were.
-        records: How many of them ended in exactly one terminal record.
+        records: How many of them were seen to have exactly one terminal record.
+        evicted: How many had a record that made room for later ones, unseen.
         tasks: Tasks run, those that summed up included.
         elapsed_ns: From the first enqueue to the last sum.
         latencies_ns: Of each file, from its enqueue to its result, ascending.
@@ -62,6 +63,7 @@ class SurveyReport:
     failures: tuple[Failure, ...]
     files: int
     records: int
+    evicted: int = 0
     tasks: int
     elapsed_ns: int
     latencies_ns: tuple[int, ...]
@@ -75,9 +77,12 @@ class SurveyReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether each file has one terminal record, and is in the sums or failed."""
+        """
+        Whether each file is in the sums or failed, and none whose record is still
+        there has another number of them than one.
+        """
         accounted = self.totals.files + len(self.failures)
-        return self.records == self.files == accounted
+        return self.records + self.evicted == self.files == accounted
 
     @property
     def tasks_per_s(self) -> float:
@@ -95,6 +100,7 @@ class SurveyReport:
         return {
             "files": self.files,
             "records": self.records,
+            "recordsEvicted": self.evicted,
             "complete": self.is_complete,
             "fingerprint": self.fingerprint,
             "totals": asdict(self.totals),
@@ -131,7 +137,7 @@ def show_report(report: SurveyReport, output: Output) -> None:
             f"{totals.definitions:,} definitions, {totals.size / 1e6:,.1f} MB",
             "encodings": encodings or None,
             "records": f"{report.records:,} of {report.files:,} files ended in exactly "
-            "one terminal record",
+            f"one terminal record{_evicted(report.evicted)}",
             "speed": f"{report.tasks_per_s:,.0f} tasks/s: {report.tasks:,} in "
             f"{report.elapsed_ns / 1e9:,.2f} s",
             "latency": f"p50 {report.latency_ns(50) / 1e6:,.1f} ms, "
@@ -140,6 +146,10 @@ def show_report(report: SurveyReport, output: Output) -> None:
             "report": report.fingerprint,
         }
     )
+
+
+def _evicted(count: int) -> str:
+    return f"; those of {count:,} made room before they were seen" if count else ""
 
 
 def _show_failures(failures: Sequence[Failure], output: Output) -> None:

@@ -90,6 +90,7 @@ class SurveyRun:
         self._bytes_done = 0
         self._latencies_ns: list[int] = []
         self._summing = 0
+        self._slots = int(app.stats()["slots"])
 
     def run(self) -> SurveyReport:
         """
@@ -155,7 +156,11 @@ class SurveyRun:
         results = self._results
         repeated = 0
         failures = []
+        records = evicted = 0
         for name, result in results.items():
+            has_one = self._has_one_record(result)
+            records += has_one is True
+            evicted += has_one is None
             status = result.status
             if status is not None:
                 repeated += max(0, status.starts - status.attempt - 1)
@@ -165,7 +170,8 @@ class SurveyRun:
             totals=totals,
             failures=tuple(sorted(failures)),
             files=len(self._files),
-            records=sum(map(self._has_one_record, results.values())),
+            records=records,
+            evicted=evicted,
             tasks=len(results) + self._summing,
             elapsed_ns=elapsed_ns,
             latencies_ns=tuple(sorted(self._latencies_ns)),
@@ -176,19 +182,24 @@ class SurveyRun:
             ),
         )
 
-    def _has_one_record(self, result: TaskResult[FileFacts]) -> bool:
+    def _has_one_record(self, result: TaskResult[FileFacts]) -> bool | None:
         """
-        Whether the supervisor's record says what the handle was told.
+        Whether the supervisor's record says what the handle was told; None: it made
+        room for those of later tasks.
 
         A second ending of the task would have changed its state, attempt or starts.
         """
         told, kept = result.status, self._app.status(result.task_id)
         if told is None or not told.is_terminal:
             return False
-        if kept is None:  # evicted: there were more results than slots
-            return len(self._files) > int(self._app.stats()["slots"]) // 2
+        if kept is None:
+            return None if self._tasks_run > self._slots // 2 else False
         mine = (told.state, told.attempt, told.starts)
         return mine == (kept.state, kept.attempt, kept.starts)
+
+    @property
+    def _tasks_run(self) -> int:
+        return len(self._files) + self._summing
 
     def _make_chaos(self) -> Chaos:
         # In bytes: the second half of the files is done in no time.

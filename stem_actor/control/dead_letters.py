@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from stem_actor.clock import SystemClock
-from stem_actor.errors import PayloadError
+from stem_actor.errors import PayloadError, StemError
 from stem_actor.ids import format_id, parse_id
 from stem_actor.model.duration import Duration, from_wall_ns, to_ns, to_wall_ns
 from stem_actor.model.error import TaskError
+from stem_actor.payload.wire import unpack
 from stem_actor.ring.record import SPOOLED, unpack_record
 from stem_actor.tasks.outcome import unpack_failure
 from stem_actor.tasks.ports import Connection
 
-__all__ = ["DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetter", "DeadLetters", "Replay"]
 
 _PAGE: Final = 50  # so many fit one answer, whatever their errors are
 _CLOCK: Final = SystemClock()
@@ -47,6 +48,20 @@ class DeadLetter:
     died_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """
+    What a replay does to one entry.
+
+    Attributes:
+        letter: The entry.
+        new_id: The id under which it is enqueued again; None: it was only planned.
+    """
+
+    letter: DeadLetter
+    new_id: str | None
+
+
 class DeadLetters:
     """The dead letters of a ring, or of one of its queues."""
 
@@ -75,50 +90,90 @@ class DeadLetters:
         row = self._row(parse_id(task_id))
         return None if row is None else self._letter(row)
 
+    def body(self, task_id: str) -> object:
+        """
+        Return the task's arguments, with headers and meta where it has some.
+
+        Raises:
+            ValueError: If *task_id* is no task id.
+            StemError: If there is no such entry.
+            PayloadError: If they are no longer kept, or cannot be read.
+        """
+        row = self._known_row(parse_id(task_id))
+        return unpack(self._connection.unspool(unpack_record(row["record"]).body))
+
     def replay(
         self,
+        ids: Iterable[str] | None = None,
         *,
         limit: int | None = None,
         since: datetime | None = None,
         delay: Duration = 0,
-    ) -> Sequence[str]:
+        dry_run: bool = False,
+    ) -> Sequence[Replay]:
         """
         Enqueue entries again, the latest first, as first attempts under new ids.
 
-        An entry goes only after its task is in the queue: a replay that is killed
-        may enqueue one task twice, but loses none.
+        What fails once more meanwhile is not replayed by the same call. An entry goes
+        only after its task is in the queue: a replay that is killed may enqueue one
+        task twice, but loses none.
 
         Args:
-            limit: At most this many; None: all.
+            ids: These, in this order; None: all that the other arguments leave.
+            limit: At most this many; None: no bound.
             since: Only those that died at this instant or later.
             delay: How long from now each waits at least.
+            dry_run: Only say which ones it would be.
 
         Returns:
-            The new ids.
+            The entries, each with its new id.
 
         Raises:
-            QueueFull: If there is no room; what was enqueued stays so.
+            ValueError: If one of *ids* is no task id, or *limit* is below 1.
+            StemError: If there is no entry of one of *ids*; what was enqueued stays so.
+            QueueFull: If there is no room; likewise.
         """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
         since_ns = 0 if since is None else to_wall_ns(since, "since")
         delay_ns = to_ns(delay, "delay")
-        new: Sequence[str] = ()
-        while limit is None or len(new) < limit:
-            page = _PAGE if limit is None else min(_PAGE, limit - len(new))
-            rows = [row for row in self._rows(page) if row["diedNs"] >= since_ns]
-            for row in rows:
-                new = (*new, self._replay(row["id"], delay_ns))
-            if len(rows) < page:
-                break
-        return new
+        if ids is None:
+            rows = self._walk(limit, since_ns)
+        else:
+            chosen = [self._known_row(parse_id(it)) for it in dict.fromkeys(ids)]
+            rows = (it for it in chosen[:limit] if it["diedNs"] >= since_ns)
+        if dry_run:
+            return [Replay(self._letter(row), None) for row in rows]
+        replays = (self._replay(row["id"], delay_ns) for row in rows)
+        return [it for it in replays if it is not None]
 
     def purge(self) -> int:
         """Remove every entry; returns how many there were."""
         answer = self._connection.request("dead.purge", queue=self._queue)
         return int(answer["purged"])
 
-    def _rows(self, limit: int) -> Sequence[dict[str, Any]]:
+    def _walk(self, limit: int | None, since_ns: int) -> Iterator[dict[str, Any]]:
+        """Yield the entries that there are now; later ones have a higher number."""
+        left, before = limit, None
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            rows = self._rows(size, before=before, since_ns=since_ns)
+            yield from rows
+            if len(rows) < size:
+                return
+            before = rows[-1]["seq"]
+            left = None if left is None else left - size
+
+    def _rows(
+        self, limit: int, *, before: int | None = None, since_ns: int = 0
+    ) -> Sequence[dict[str, Any]]:
         answer = self._connection.request(
-            "dead.list", queue=self._queue, limit=limit, brief=True
+            "dead.list",
+            queue=self._queue,
+            limit=limit,
+            before=before,
+            sinceNs=since_ns,
+            brief=True,
         )
         rows: Sequence[dict[str, Any]] = answer["letters"]
         return rows
@@ -130,6 +185,15 @@ class DeadLetters:
         if letter is None:
             return None
         return {**letter, "id": letter["task_id"], "diedNs": letter["died_ns"]}
+
+    def _known_row(self, task_id: bytes) -> dict[str, Any]:
+        row = self._row(task_id)
+        if row is None:
+            raise StemError(
+                f"there is no dead letter {format_id(task_id)}",
+                hint="stem-actor dlq list shows them",
+            )
+        return row
 
     def _letter(self, row: Mapping[str, Any]) -> DeadLetter:
         return DeadLetter(
@@ -149,10 +213,10 @@ class DeadLetters:
             whole = self._row(row["id"])
             return TaskError() if whole is None else unpack_failure(whole["error"])
 
-    def _replay(self, task_id: bytes, delay_ns: int) -> str:
+    def _replay(self, task_id: bytes, delay_ns: int) -> Replay | None:
         row = self._row(task_id)
         if row is None:
-            return format_id(task_id)  # somebody else replays too
+            return None  # somebody else replays too, and was faster
         record = unpack_record(row["record"])
         body = self._connection.unspool(record.body)
         head = replace(
@@ -168,4 +232,4 @@ class DeadLetters:
             head.pack(), body, queue=head.queue, timeout_ns=5_000_000_000
         )
         self._connection.request("dead.remove", ids=[task_id])
-        return format_id(raw_id)
+        return Replay(self._letter(row), format_id(raw_id))

@@ -34,6 +34,12 @@ class Disconnected:
         connection = self._connect()
         return connection.submit_many(head, bodies, queue=queue, timeout_ns=timeout_ns)
 
+    def stow(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return self._connect().stow(head, body)
+
+    def discard(self, body: bytes) -> None:
+        self._connect().discard(body)
+
     def attach(self, ticket: int, handle: PendingHandle) -> None:
         self._connect().attach(ticket, handle)
 

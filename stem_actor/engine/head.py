@@ -35,13 +35,14 @@ _NEVER: Final = "never"  # and of those that never are
 _UNSUPPORTED: Final = (
     "rate_limit",
     "group_rate_limit",
+    "group_rate_key",
     "unique",
     "unique_for",
     "max_extension",
     "memory_limit",
     "cpu_limit",
 )
-_UNSUPPORTED_HERE: Final = ("link", "link_error")
+_UNSUPPORTED_HERE: Final = ("link", "link_error", "publish_retry")
 
 
 def build_head(
@@ -117,6 +118,11 @@ def option_problems(
     for name in _UNSUPPORTED:
         if getattr(options, name):
             yield f"{name} is not supported by the ring yet"
+    if options.visibility_timeout is not None:  # 0 speaks too: no lease at all
+        yield (
+            "visibility_timeout is not supported by the ring: a lease on it lasts as "
+            "long as its worker"
+        )
     if options.isolation != "worker":
         yield f'isolation="{options.isolation}" is not supported by the ring yet'
     if options.max_crashes > _CRASHES_MAX:

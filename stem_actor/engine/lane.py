@@ -163,7 +163,16 @@ class RingLane:
     async def apublish(self, args: Args) -> TaskHandle[Any]:
         """Publish; waits for room without blocking the event loop."""
         frame = self._frame(None, None, None)
-        body = frame.body(args)
+        submitter = frame.submitter
+        # Once, not at each try: a large body is written to a file.
+        head, body = submitter.stow(frame.head, frame.body(args))
+        try:
+            return await self._send_patiently(replace(frame, head=head), body)
+        except (QueueFull, PayloadError, asyncio.CancelledError):
+            submitter.discard(body)  # none of them comes after an acceptance
+            raise
+
+    async def _send_patiently(self, frame: _Frame, body: bytes) -> TaskHandle[Any]:
         end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
         pause_s = _PAUSE_S
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +30,11 @@ _VAR: Final = struct.Struct("<IIHHHHq")
 _EVENTS: Final = 1024
 _STEP_NS: Final = 2_000_000
 _PAGE: Final = 4096
+_SLOT_BYTES: Final = 128
+#: Where a slot has the top byte of its word, whose upper half is the state; and its
+#: queue, in units of four bytes.
+_STATE_AT: Final = 7
+_QUEUE_AT: Final = 17
 
 
 class State:
@@ -238,9 +244,21 @@ class Core:
             f[2], f[3], f[5], f[6], f[7], f[11], f[12], *var,
         )  # fmt: skip
 
-    def state_of(self, number: int) -> int:
-        """Return the state of slot *number* without copying it."""
-        return int(self._slots[number].word) >> 60
+    def census(self) -> Counter[tuple[int, int]]:
+        """Return how many slots there are of each queue and state."""
+        table = memoryview(self._table())
+        tops = table[_STATE_AT::_SLOT_BYTES].tolist()
+        queues = table.cast("I")[_QUEUE_AT :: _SLOT_BYTES // 4].tolist()
+        counts: Counter[tuple[int, int]] = Counter()
+        for (queue, top), count in Counter(zip(queues, tops, strict=True)).items():
+            counts[queue, top >> 4] += count
+        return counts
+
+    def numbers_in(self, *states: int) -> list[int]:
+        """Return the numbers of the slots that are in one of *states*, ascending."""
+        tops = memoryview(self._table())[_STATE_AT::_SLOT_BYTES].tolist()
+        wanted = frozenset(states)
+        return [number for number, top in enumerate(tops) if top >> 4 in wanted]
 
     def find(self, task_id: bytes) -> SlotView | None:
         """Return the slot of a task, live or finished."""
@@ -284,6 +302,10 @@ class Core:
         slot, began = ffi.new("uint32_t *"), ffi.new("int64_t *")
         rc = lib.sa_core_running(self.handle, worker, cell, slot, began)
         return (int(slot[0]), int(began[0])) if rc == Status.OK else None
+
+    def _table(self) -> Any:
+        """The slots as bytes that can be read while they change."""
+        return ffi.buffer(self._slots, self.slots * _SLOT_BYTES)
 
     def _bytes(self, at: int, size: int) -> bytes:
         return self.segment.read(self._arena_at + 64 * at, size) if size else b""

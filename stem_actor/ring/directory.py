@@ -16,6 +16,7 @@ from stem_actor.errors import RingError, RingInUse, SettingsError
 __all__ = ["RingDirectory", "parse_ring_url"]
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_SOCKET_MAX = 107  # of ``sun_path``, 108 bytes with its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,16 @@ class RingDirectory:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700, exist_ok=True)
+            self._check()
             self.spool.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise RingError(
                 f"{self.path} cannot be created: {error.strerror}",
                 hint="set runtime_dir to a directory that this user can write",
             ) from error
+
+    def _check(self) -> None:
+        """Refuse a directory of somebody else, before anything is put into it."""
         facts = os.lstat(self.path)
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
             raise RingError(f"{self.path} is not a directory of this user")
@@ -147,23 +152,39 @@ def parse_ring_url(url: str, runtime_dir: str | Path | None = None) -> RingDirec
     ``ring:///path`` is that directory.
 
     Raises:
-        SettingsError: If the URL is no ring URL, or the name has odd characters.
+        SettingsError: If the URL is no ring URL, the name has odd characters, or the
+            path is too long for a socket.
     """
     parts = urlsplit(url)
     if parts.scheme != "ring" or parts.query or parts.fragment:
         raise SettingsError([f"{url!r} is not a ring URL"], hint='use "ring://NAME"')
     if parts.path not in ("", "/") and not parts.netloc:
-        return RingDirectory(Path(parts.path), is_anonymous=False)
+        return _short(RingDirectory(Path(parts.path), is_anonymous=False))
     root = Path(runtime_dir) if runtime_dir is not None else _runtime_root()
     if not parts.netloc:
         name = f"anon-{os.getpid()}-{secrets.token_hex(6)}"
-        return RingDirectory(root / name, is_anonymous=True)
-    if not _NAME.fullmatch(parts.netloc) or parts.path not in ("", "/"):
+        return _short(RingDirectory(root / name, is_anonymous=True))
+    is_name = _NAME.fullmatch(parts.netloc) and parts.netloc not in (".", "..")
+    if not is_name or parts.path not in ("", "/"):
         raise SettingsError(
             [f"{parts.netloc + parts.path!r} is not a ring name"],
             hint="use 1 to 100 letters, digits, '_', '.' or '-'",
         )
-    return RingDirectory(root / parts.netloc, is_anonymous=False)
+    return _short(RingDirectory(root / parts.netloc, is_anonymous=False))
+
+
+def _short(directory: RingDirectory) -> RingDirectory:
+    """Refuse a path that the kernel could not bind the control socket to."""
+    size = len(os.fsencode(directory.socket.absolute()))
+    if size > _SOCKET_MAX:
+        raise SettingsError(
+            [
+                f"the path {directory.socket.absolute()} has {size} bytes, and that of "
+                f"a socket at most {_SOCKET_MAX}"
+            ],
+            hint="choose a shorter runtime_dir or ring name",
+        )
+    return directory
 
 
 def _runtime_root() -> Path:

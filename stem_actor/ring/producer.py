@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
@@ -67,16 +68,28 @@ class RingProducer:
     """
     A producer's ring. Submitting is thread-safe; ``drain`` is for one thread at a
     time, which the caller sees to.
+
+    ``close`` may come while other threads are inside of C. Each call holds a reference
+    to the handle for as long as it lasts, so the handle counts its users: the last one
+    to let go of it frees what it stands for. It must never be bound to a name that
+    outlives the call.
+
+    Args:
+        ring: The ring; closed with the handle.
+        bell: The bell's page; likewise.
+        bell_fd: The eventfd that wakes the supervisor.
+        owns_bell: Whether *bell_fd* is closed with the handle too.
     """
 
-    def __init__(self, ring: Segment, bell: Segment, bell_fd: int) -> None:
+    def __init__(
+        self, ring: Segment, bell: Segment, bell_fd: int, *, owns_bell: bool = False
+    ) -> None:
         status = ffi.new("int *")
-        self._ring = ring  # keeps the mapping alive
-        self._bell = bell
-        self._handle: Any = lib.sa_producer_open(
-            ring.at, ring.size, bell.at, bell_fd, status
-        )
+        handle = lib.sa_producer_open(ring.at, ring.size, bell.at, bell_fd, status)
         raise_for(status[0], f"opening {ring.path}")
+        self._handle: Any = ffi.gc(
+            handle, _release(ring, bell, bell_fd if owns_bell else -1)
+        )
         self._scratch = _Scratch()
         self._replies: Any = ffi.new("struct sa_reply[]", _REPLIES)
         self._bytes: Any = ffi.new("uint8_t[]", _REPLY_BYTES)
@@ -85,7 +98,7 @@ class RingProducer:
 
     @property
     def ring_id(self) -> int:
-        return int(lib.sa_producer_id(self._handle))
+        return int(lib.sa_producer_id(self._open()))
 
     def submit(self, head: bytes, body: bytes) -> Submitted:
         """Submit one task; ``accepted`` is 0 when there is no room."""
@@ -152,12 +165,11 @@ class RingProducer:
         return bool(lib.sa_producer_admitted(self._open()))
 
     def close(self) -> None:
-        """Close the handle and the mapping; later calls raise."""
-        handle, self._handle = self._handle, ffi.NULL
-        if handle != ffi.NULL:
-            lib.sa_producer_close(handle)
-            self._ring.close()
-            self._bell.close()
+        """
+        Refuse every later call. Handle and mappings go now, or with the last call that
+        is still inside.
+        """
+        self._handle = ffi.NULL
 
     def _open(self) -> Any:
         if self._handle == ffi.NULL:
@@ -169,3 +181,16 @@ class RingProducer:
             raise PayloadTooLarge(size, self.payload_max)
         if status not in (Status.OK, Status.FULL):
             raise_for(status, "enqueue")
+
+
+def _release(ring: Segment, bell: Segment, bell_fd: int) -> Callable[[Any], None]:
+    """Return what frees a handle, once nobody can use it any more."""
+
+    def release(handle: Any) -> None:
+        lib.sa_producer_close(handle)
+        ring.close()
+        bell.close()
+        if bell_fd >= 0:
+            os.close(bell_fd)
+
+    return release

@@ -29,6 +29,9 @@ class TaskCall:
         options: How it is to be run; merged over the task's own options.
         enqueue_options: What this enqueue says; merged over all others.
         not_before: Earliest start, if neither ``eta`` nor ``countdown`` is given.
+
+    Raises:
+        TypeError: If *name* is no text, or *enqueue_options* are something else.
     """
 
     name: str
@@ -38,6 +41,18 @@ class TaskCall:
     options: TaskOptions | TaskOptionsDict | None = None
     enqueue_options: TaskEnqueueOptions | None = None
     not_before: datetime | Duration | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(
+                f"a task is named by a str, not by {self.name!r}; pass its name, or "
+                "call enqueue on the task itself"
+            )
+        if not isinstance(self.enqueue_options, TaskEnqueueOptions | None):
+            raise TypeError(
+                "enqueue_options must be TaskEnqueueOptions(...), not "
+                f"{self.enqueue_options!r}"
+            )
 
 
 class TaskEnqueuer(Protocol):

@@ -195,6 +195,7 @@ class TaskContext:
         Raises:
             ValueError: If *percent* is not in 0..100.
             PayloadError: If a part of *data* has no wire form.
+            PayloadTooLarge: If the report takes more than 4,096 bytes.
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"percent must be in 0..100, not {percent}")

@@ -56,6 +56,10 @@ def _handler_problems(handler: Callable[..., Any]) -> list[str]:
     for is_wrong in (inspect.isgeneratorfunction, inspect.isasyncgenfunction):
         if is_wrong(handler):
             return ["a generator has no single result; return a list"]
+    try:
+        inspect.signature(handler)
+    except (TypeError, ValueError):
+        return ["its parameters cannot be read; call it from a function of your own"]
     return []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stem_actor.errors import PayloadError
+from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
 from stem_actor.payload.lowering import lower, raise_
 from stem_actor.payload.wire import pack_value, unpack
@@ -15,6 +15,7 @@ from stem_actor.tasks.exceptions import ExceptionCatalog
 __all__ = [
     "EXPIRED",
     "NOTHING",
+    "PROGRESS_MAX",
     "OutcomeReader",
     "ProgressSignal",
     "pack_cancellation",
@@ -32,6 +33,9 @@ EXPIRED: Final = "expired"
 
 NOTHING: Final = pack_value(None)
 """The payload of a task that returned None, or whose result is not wanted."""
+
+PROGRESS_MAX: Final = 4096
+"""The bytes of a progress report; the supervisor forwards no more."""
 
 _RESULT: Final = "__stemResult"
 _META: Final = "__stemMeta"
@@ -162,8 +166,19 @@ def pack_progress(percent: float, data: object = None) -> bytes:
 
     Raises:
         PayloadError: If *data* or a part of it has no wire form.
+        PayloadTooLarge: If both take more than 4,096 bytes.
     """
-    return b"\x92" + pack_value(percent, path="percent") + pack_value(data, path="data")
+    packed = b"".join(
+        (b"\x92", pack_value(percent, path="percent"), pack_value(data, path="data"))
+    )
+    if len(packed) > PROGRESS_MAX:
+        raise PayloadTooLarge(
+            len(packed),
+            PROGRESS_MAX,
+            path="progress",
+            hint="say how far it is, and keep the data itself for the result",
+        )
+    return packed
 
 
 def unpack_progress(payload: bytes) -> ProgressSignal:

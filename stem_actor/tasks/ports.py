@@ -69,6 +69,20 @@ class Submitter(Protocol):
         """
         ...
 
+    def stow(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """
+        Return *head* and *body* as ``submit`` takes them any number of times: it moves
+        a body that is too large for the ring out of the way at each call.
+
+        Raises:
+            PayloadError: If there is no place for the body.
+        """
+        ...
+
+    def discard(self, body: bytes) -> None:
+        """Let go of what ``stow`` kept for a task that was not submitted after all."""
+        ...
+
 
 class ResultSource(Protocol):
     """What a handle is attached to."""

@@ -13,7 +13,7 @@ __all__ = ["Registry"]
 
 
 class Registry:
-    """The tasks of one app. Grows until ``freeze``; from then on it never changes."""
+    """The tasks of one app. Grows, but not between ``freeze`` and ``thaw``."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Task[Any, Any]] = {}
@@ -83,6 +83,10 @@ class Registry:
     def freeze(self) -> None:
         """Refuse every further task: workers that run already would not know it."""
         self._is_frozen = True
+
+    def thaw(self) -> None:
+        """Take tasks again: no worker runs any more, the next ones know them."""
+        self._is_frozen = False
 
     def _check(self, name: str, task: Task[Any, Any]) -> None:
         other = self._by_name.get(name)

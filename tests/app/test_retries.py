@@ -67,7 +67,8 @@ def test_a_dead_letter_with_large_arguments_can_be_replayed(
     spool = app.directory.spool
     path.touch()
 
-    (task_id,) = app.dead_letters().replay()
+    (replay,) = app.dead_letters().replay()
+    task_id = str(replay.new_id)
     deadline = time.monotonic() + 10
     status = app.status(task_id)
     while time.monotonic() < deadline and not (status and status.is_terminal):

@@ -117,10 +117,13 @@ def test_a_paused_queue_starts_nothing_until_it_is_resumed(shop: Terminal) -> No
 def test_an_unknown_queue_names_those_there_are(shop: Terminal) -> None:
     finish(shop, "add.enqueue(1, 2)")
 
-    answer = shop.run("queues", "pause", "nope", "--app", "shop:app")
+    for verb in ("pause", "resume", "purge"):
+        answer = shop.run("queues", verb, "nope", "--app", "shop:app")
 
-    assert answer.code == 70
-    assert answer.err == ("stem-actor: the ring has no queue 'nope'; it has: default\n")
+        assert (answer.code, answer.out) == (70, "")
+        assert answer.err == (
+            "stem-actor: the ring has no queue 'nope'; it has: default\n"
+        )
 
 
 def test_a_purged_queue_cancels_what_waits(shop: Terminal) -> None:
@@ -173,6 +176,19 @@ def test_a_dead_letter_is_replayed_once_under_a_new_id(shop: Terminal) -> None:
     finish(shop, "add.enqueue(1, 2)")  # behind the replayed one
     after = shop.run("dlq", "list", *target, "--json").json
     assert [replayed[dead]] == [it["id"] for it in after["letters"]]
+
+
+def test_large_arguments_are_shown_and_survive_a_replay(shop: Terminal) -> None:
+    target = ("--app", "shop:app", "--json")
+    dead = finish(shop, "fail.enqueue('x' * 200_000)")
+
+    shown = shop.run("dlq", "show", dead, *target).json
+    (new,) = shop.run("dlq", "replay", dead, *target).json["replayed"].values()
+    finish(shop, "add.enqueue(1, 2)")  # behind the replayed one
+    again = shop.run("dlq", "show", new, *target).json
+
+    assert shown["body"] == again["body"] == {"why": "x" * 200_000}
+    assert again["error"]["message"] == shown["error"]["message"]
 
 
 def test_replay_takes_all_of_a_queue_and_purge_empties_it(shop: Terminal) -> None:

@@ -108,13 +108,17 @@ def test_sums_do_not_depend_on_order_and_grouping(
 
 
 def report(
-    *failures: Failure, records: int = 2, faults: Faults | None = None
+    *failures: Failure,
+    records: int = 2,
+    evicted: int = 0,
+    faults: Faults | None = None,
 ) -> SurveyReport:
     return SurveyReport(
         totals=sum_up([Totals.of(FileFacts("a.py", 1, 1, 0, "utf-8", None))]),
         failures=failures,
         files=2,
         records=records,
+        evicted=evicted,
         tasks=3,
         elapsed_ns=2_000_000_000,
         latencies_ns=(1_000_000, 3_000_000),
@@ -132,6 +136,14 @@ def test_a_report_is_complete_when_every_file_has_one_record() -> None:
     complete = [it.is_complete for it in (whole, lost, doubled, missing)]
 
     assert complete == [True, False, False, False]
+
+
+def test_a_record_that_made_room_is_counted_apart() -> None:
+    whole = report(FAILED, records=1, evicted=1)
+
+    assert whole.is_complete
+    assert (whole.to_json()["records"], whole.to_json()["recordsEvicted"]) == (1, 1)
+    assert not report(FAILED, records=0, evicted=1).is_complete
 
 
 def test_the_fingerprint_is_of_what_was_found_and_not_of_how() -> None:

@@ -45,6 +45,8 @@ class FakeSubmitter:
     def __init__(self, room: int = 1 << 30, batch: int = 1 << 30) -> None:
         self.sent: list[Sent] = []
         self.refused: list[int] = []  # the time-outs of those that found no room
+        self.stowed: list[bytes] = []
+        self.discarded: list[bytes] = []
         self.room = room
         self.batch = batch
 
@@ -66,6 +68,13 @@ class FakeSubmitter:
             self.sent.append(Sent(whole_record(head, body), timeout_ns))
         self.room -= len(accepted)
         return [new_id() for _ in accepted], first
+
+    def stow(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        self.stowed.append(body)
+        return head, body
+
+    def discard(self, body: bytes) -> None:
+        self.discarded.append(body)
 
 
 class FakeSource:

@@ -65,6 +65,16 @@ def test_a_hash_collision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         registry.add(fresh(name="b"))
 
 
+def test_a_thawed_registry_takes_tasks_again() -> None:
+    registry = Registry()
+    registry.freeze()
+
+    registry.thaw()
+
+    registry.add(fresh(name="a"))
+    assert "a" in registry
+
+
 def test_a_frozen_registry_takes_no_new_task() -> None:
     registry, task = Registry(), fresh(name="a")
     registry.add(task)
