@@ -55,6 +55,7 @@ fault: $(VENV)/tested $(CRASHPOINTS)/built
 	STEM_ACTOR_FAULT=long $(PYTEST) --timeout=0 tests/fault $(ARGS)
 
 fuzz: $(VENV)/tested
+	CC="$(CC)" sh tests/native/run_threads.sh tsan
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 # The script builds a variant of its own; the product's extension stays as it is.

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack, cast
@@ -14,8 +14,8 @@ from typing import Any, Final, Self, TypeVar, Unpack, cast
 from stem_actor.actor.body import build_body
 from stem_actor.actor.connection import Connection, attach
 from stem_actor.actor.host import RingHost
-from stem_actor.actor.importing import ImportSpec, require_importable
-from stem_actor.actor.settings import Settings, SettingsDict, build_settings
+from stem_actor.actor.importing import ImportSpec, hook_places, require_importable
+from stem_actor.actor.settings import Settings, SettingsDict, settings_of
 from stem_actor.actor.worker import Hooks
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
@@ -74,7 +74,7 @@ class StemApp(Steering):
         Raises:
             SettingsError: With every problem at once.
         """
-        self.settings = build_settings(**settings)
+        self.settings = settings_of(settings)
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
@@ -178,8 +178,8 @@ class StemApp(Steering):
 
     @property
     def is_started(self) -> bool:
-        """Whether it runs workers."""
-        return self._host is not None
+        """Whether it runs workers, and is not being stopped."""
+        return self._host is not None and not self._is_closed
 
     def start(self) -> Self:
         """
@@ -193,8 +193,12 @@ class StemApp(Steering):
         with self._lock:
             if self._host is not None:
                 raise StemError("the app is started already")
-            host = self.make_host()
-            connection = host.start()
+            try:
+                host = self.make_host()
+                connection = host.start()
+            except BaseException:
+                self.registry.thaw()
+                raise
             self._host, self._connection = host, connection
             self._is_closed = False
             self._publisher.connect(connection, connection)
@@ -209,25 +213,33 @@ class StemApp(Steering):
 
         Args:
             deadline: What running tasks are given; None: the lifecycle's grace.
+
+        In a child of the process that started the app it only forgets the ring.
         """
         grace = self.settings.lifecycle.grace if deadline is None else deadline
         deadline_ns = to_ns(grace, "deadline")
+        if self._forget():
+            return StopReport()
         with self._lock:
             host = self._host
             if host is None:
                 return StopReport()
             self._publisher.disconnect(self._connect)
             self._is_closed = True
-            self._host = None
-            report = host.stop(deadline_ns / 1e9)
-            self._connection = None
+            report = host.stop(deadline_ns / 1e9)  # interrupted: close() ends the host
+            self._host = self._connection = None
+            self.registry.thaw()
         left = report.cancelled + report.unstarted
         if left:
             _log.warning("%d tasks had not started when the app was stopped", left)
         return report
 
     def close(self) -> None:
-        """Stop without any grace, or leave a ring that others run."""
+        """
+        Stop without any grace, or leave a ring that others run.
+
+        After a stop that was interrupted it ends everything at once.
+        """
         self.stop(0)
         with self._lock:
             connection, self._connection = self._connection, None
@@ -299,8 +311,8 @@ class StemApp(Steering):
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
         handlers = {task.name: _as_handler(task) for task in self.registry}
-        hooks = self._hooks
-        config = self.settings.supervisor_config(
+        hooks, settings = self._hooks, self.settings
+        config = settings.supervisor_config(
             is_anonymous=directory.is_anonymous,
             handlers=_references(handlers),
             hooks=(_places(hooks.init), _places(hooks.shutdown)),
@@ -308,11 +320,15 @@ class StemApp(Steering):
         return RingHost(
             directory,
             config,
-            body=build_body(self.registry, self.settings.retry_strategy, hooks),
+            body=build_body(self.registry, settings.retry_strategy, hooks),
             import_spec=ImportSpec(
-                body=_IMPORTED_BODY, handlers=handlers, modules=self._imports
+                body=_IMPORTED_BODY,
+                handlers=handlers,
+                hooks=(*hooks.init, *hooks.shutdown),
+                modules=self._imports,
+                strategy=settings.retry_strategy if settings.has_own_strategy else None,
             ),
-            start_method=self.settings.start_method,
+            start_method=settings.start_method,
         )
 
     # --- inside
@@ -321,6 +337,19 @@ class StemApp(Steering):
         self._publisher.lane(task)  # refuses options that cannot be honoured
         self.registry.add(task)
         task.attach(self._publisher)
+
+    def _forget(self) -> bool:
+        """In a child of the process that started the app: let go of the ring."""
+        host = self._host
+        if host is None or not host.is_inherited:
+            return False
+        self._lock = threading.RLock()  # it may be held by a thread of the parent
+        self._publisher.disconnect(self._connect)
+        self._is_closed = True
+        self._host = self._connection = None
+        self.registry.thaw()
+        host.forget()
+        return True
 
     def _connect(self) -> Connection:
         """Return a connection to a ring that is not started here."""
@@ -357,6 +386,9 @@ def _references(handlers: Mapping[str, Callable[..., object]]) -> dict[str, str]
     return found
 
 
-def _places(hooks: Iterable[Callable[[], object]]) -> tuple[str, ...]:
-    named = {getattr(hook, "__qualname__", repr(hook)): hook for hook in hooks}
-    return tuple(_references(named).values())
+def _places(hooks: Sequence[Callable[[], object]]) -> tuple[str, ...]:
+    """Return the places of all hooks, or nothing, likewise."""
+    try:
+        return hook_places(hooks)
+    except HandlerNotImportable:
+        return ()

@@ -11,13 +11,11 @@ from typing import Any, Final
 from stem_actor.actor.line import ControlLine
 from stem_actor.actor.replies import Replies
 from stem_actor.actor.status_view import status_of
-from stem_actor.errors import BrokerUnavailable, QueueFull, RingError
-from stem_actor.ids import new_id
+from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull, RingError
 from stem_actor.model.status import TaskStatus
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.native import Status, require
 from stem_actor.ring.producer import RingProducer
-from stem_actor.ring.record import SPOOLED
 from stem_actor.ring.segment import adopt_segment
 from stem_actor.ring.spool import INLINE_MAX, Spool, is_claim
 from stem_actor.tasks.ports import PendingHandle
@@ -28,9 +26,6 @@ _ANSWER_S: Final = 10.0
 _ROOM_SLICE_NS: Final = 10_000_000
 _DRAIN_EVERY: Final = 64
 _BATCH: Final = 4096
-#: Where id and flags lie in a packed head.
-_ID: Final = slice(16, 32)
-_FLAGS_AT: Final = 1
 
 
 class Connection:
@@ -70,7 +65,7 @@ class Connection:
     ) -> tuple[bytes, int]:
         """Submit one task: its id and its ticket."""
         if len(head) + len(body) > INLINE_MAX:
-            head, body = self._spool_args(head, body)
+            return self._submit_large(head, body, queue, timeout_ns)
         done = self.ring.submit(head, body)
         if not done.accepted:
             deadline = time.monotonic_ns() + timeout_ns
@@ -110,6 +105,12 @@ class Connection:
             done.first_ticket
         )
 
+    def stow(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return self._spool.stow(head, body)
+
+    def discard(self, body: bytes) -> None:
+        self._spool.discard(body)
+
     # --- ResultSource
 
     def attach(self, ticket: int, handle: PendingHandle) -> None:
@@ -126,7 +127,10 @@ class Connection:
 
     def status(self, task_id: bytes) -> TaskStatus | None:
         """Return the stored status; None for an id that is not known."""
-        return status_of(self.request("status", id=task_id)["status"])
+        view = self.request("status", id=task_id)["status"]
+        if view is not None:
+            view["payload"] = self.unspool(view["payload"])
+        return status_of(view)
 
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         """Forbid a task to run, with *terminate* also to go on; False: too late."""
@@ -146,13 +150,13 @@ class Connection:
             BrokerUnavailable: If none answers in time.
         """
         self._check_process()
-        idle = self.replies.drain_if_free
         deadline = time.monotonic() + timeout_s
         with self._line.lock:
             while True:
                 try:
-                    return self._line.ask(op, fields, timeout_s, idle)
+                    return self._line.ask(op, fields, timeout_s, self._on_idle)
                 except ConnectionError:
+                    self._check_process()
                     if time.monotonic() >= deadline:
                         raise BrokerUnavailable(
                             f"no supervisor lived to answer {op!r}",
@@ -178,27 +182,34 @@ class Connection:
         return int(self._facts["maxPayload"])
 
     def close(self) -> None:
-        """Leave the ring; in a child of the process that opened it, only forget."""
+        """
+        Leave the ring; in a child of the process that opened it, only forget.
+
+        Other threads may be anywhere in here: their next step raises RingError.
+        """
         if self.is_closed:
             return
         self.is_closed = True
-        self._line.close()
         if self.pid == os.getpid():
+            with self._line.lock:  # who asks meanwhile leaves at its next look
+                self._line.close()
             self.replies.close()
+        else:  # a lock may be held by a thread that there is not in a child
+            self._line.close()
         self.ring.close()
-        os.close(self._bell_fd)
         os.close(self._wake_fd)
 
     # --- inside
 
-    def _spool_args(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
-        """Move a large body to the spool; the task carries its claim check."""
-        marked = bytearray(head)
-        task_id = bytes(marked[_ID]) if any(marked[_ID]) else new_id()
-        marked[_ID] = task_id
-        marked[_FLAGS_AT] |= SPOOLED
-        claim = self._spool.put(f"{task_id.hex()}.args", body, path="args")
-        return bytes(marked), claim
+    def _submit_large(
+        self, head: bytes, body: bytes, queue: str, timeout_ns: int
+    ) -> tuple[bytes, int]:
+        head, claim = self._spool.stow(head, body)
+        try:
+            return self.submit(head, claim, queue=queue, timeout_ns=timeout_ns)
+        except (QueueFull, PayloadError):  # the two that say: not accepted
+            self._spool.discard(claim)
+            raise
 
     def _make_room(self, deadline_ns: int, queue: str, timeout_ns: int) -> None:
         self.replies.drain_if_free()
@@ -223,32 +234,42 @@ class Connection:
         ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
         page = adopt_segment(page_fd, self.directory.bell, writable=True)
         self._bell_fd = bell_fd
-        return RingProducer(ring, page, bell_fd)
+        return RingProducer(ring, page, bell_fd, owns_bell=True)
 
     def _reconnect(self) -> None:
-        before, bell_fd = self.ring, self._bell_fd
+        self._check_process()  # under the line's lock: from here on nobody closes
+        before = self.ring
         ring = self._connect(before.ring_id)
         if ring is not before:
             # Our ring went with its files; outcomes are still found by id.
             self.ring = self.replies.ring = ring
             self.replies.abandon(_lose)
             before.close()
-            os.close(bell_fd)
 
     def _on_quiet(self) -> None:
         """Nothing has come for a while: is everybody still there?"""
         self._check_line()
-        strays, self.replies.strays = self.replies.strays, []
-        for handle in strays:
+        strays = self.replies.strays
+        for handle in list(strays.values()):
             view = self.request("status", id=handle.task_id)["status"]
             if view is None:
                 _lose(handle)
             elif view["kind"]:
-                handle.settle(
-                    view["kind"], view["attempt"], view["starts"], view["payload"]
+                self.replies.settle(
+                    handle,
+                    view["kind"],
+                    view["attempt"],
+                    view["starts"],
+                    view["payload"],
                 )
             else:
-                self.replies.strays.append(handle)
+                continue
+            strays.pop(id(handle), None)
+
+    def _on_idle(self) -> None:
+        """While a request waits for its answer."""
+        self._check_process()
+        self.replies.drain_if_free()
 
     def _check_line(self) -> None:
         """Notice that the supervisor was replaced, and introduce ourselves again."""

@@ -160,11 +160,11 @@ class ControlServer:
                 if verb is None:
                     raise StemError(f"the supervisor knows no {op!r}")
                 self._answer(session, seq, verb(self._station, request))
-        except (StemError, KeyError, TypeError, ValueError) as error:
+        except (StemError, OSError, KeyError, TypeError, ValueError) as error:
             answer = {"error": type(error).__name__, "message": str(error)}
             self._answer(session, seq, answer)
-        if op != "attach":
-            for fd in fds:
+        finally:
+            for fd in fds:  # all that an attachment did not keep
                 os.close(fd)
 
     def _attach(
@@ -181,6 +181,7 @@ class ControlServer:
         resumed = producer is not None
         if producer is None:
             producer = producers.admit(session.pid, wake_fd)
+        fds.clear()  # the eventfd is the producer's from here on
         session.producer = producer
         answer: dict[str, object] = {
             "ring": producer.ring_id,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, Protocol
 
 from stem_actor.actor import verbs
 from stem_actor.actor.config import SupervisorConfig
+from stem_actor.actor.fence import born_at, fence
 from stem_actor.actor.judge import Cause
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.clock import Clock
@@ -31,7 +34,11 @@ _BUDGET: Final = 10
 _BUDGET_NS: Final = 60 * 10**9
 _BACK_OFF_MAX_NS: Final = 60 * 10**9
 _LAST_WORDS: Final = 16 * 1024
+#: Worker rows in the core segment, ``SA_WORKERS_MAX``.
+_ROWS: Final = 1024
 _SETTLE_S: Final = 0.05
+#: Where the number of cells stands in the head of a ring file.
+_CELLS_AT: Final = 12
 
 
 class Phase(StrEnum):
@@ -107,6 +114,7 @@ class Crew:
         self._on_death = on_death
         self._idle_deaths: deque[int] = deque(maxlen=_BUDGET + 1)
         self._back_off_ns = 0
+        self._ooms = _oom_kills()
         self.is_stopping = False
         self.paused_until_ns = 0
         self.last_error: str | None = None
@@ -118,14 +126,19 @@ class Crew:
 
     def open_rings(self, instance: bytes) -> None:
         """Create or open each worker's ring and attach it, before recovery."""
+        self._fence()
         for index in range(self.count_max):
             path = self._directory.worker_ring(index)
             if path.exists():
                 ring = open_segment(path, writable=True)
             else:
                 ring = self._create_ring(index, instance)
+            # A ring that was made for fewer coroutines takes as many as it has cells
+            # for; its size cannot change while slots refer to it.
+            (cells,) = struct.unpack("<I", ring.read(_CELLS_AT, 4))
+            at_once = max(1, min(self._config.concurrency, cells // 2))
             rc = lib.sa_core_attach_worker(
-                self._core.handle, index, ring.at, ring.size, self._config.concurrency
+                self._core.handle, index, ring.at, ring.size, at_once
             )
             raise_for(rc, f"attaching {path}")
             wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -190,6 +203,7 @@ class Crew:
         member.phase = Phase.LIVE
         member.born_ns = self._clock.monotonic_ns()
         row = self._core.worker_rows[member.index]
+        row.pid_start = born_at(message.pid)
         row.pid, row.state, row.epoch = message.pid, 1, self._core.epoch
         member.born_finished = int(row.finished)
         self._loop.add_reader(member.pidfd, self._on_pidfd, member)
@@ -283,6 +297,15 @@ class Crew:
 
     # --- inside
 
+    def _fence(self) -> None:
+        for index in range(_ROWS):
+            row = self._core.worker_rows[index]
+            if not row.incarnation:  # never was anybody there
+                break
+            if row.pid:
+                fence(int(row.pid), int(row.pid_start))
+                row.pid = 0
+
     def _balance(self) -> None:
         """Let as many live members take tasks as there are to be; the rest spare."""
         wanted = self._config.workers
@@ -314,7 +337,7 @@ class Crew:
         return Cause(
             signal=number,
             exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            oom=number == signal.SIGKILL and not killed_by_us and _saw_oom(),
+            oom=number == signal.SIGKILL and not killed_by_us and self._oom_struck(),
             stack=self._last_words(member.index),
             reason=member.kill_reason,
             worker={
@@ -325,6 +348,11 @@ class Crew:
             },
             late_ns=member.kill_late_ns,
         )
+
+    def _oom_struck(self) -> bool:
+        """Whether the kernel's counter has grown since it was last looked at."""
+        before, self._ooms = self._ooms, _oom_kills()
+        return self._ooms > before
 
     def _last_words(self, index: int) -> str | None:
         try:
@@ -353,13 +381,12 @@ class Crew:
         self.paused_until_ns = now + self._back_off_ns
 
 
-def _saw_oom() -> bool:
-    """Whether the kernel counted an OOM kill in this control group."""
+def _oom_kills() -> int:
+    """How many processes of this control group the kernel has killed for memory."""
     try:
-        with open("/sys/fs/cgroup/memory.events") as file:
-            return any(
-                line.startswith("oom_kill ") and not line.endswith(" 0\n")
-                for line in file
-            )
+        group = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
+        text = Path("/sys/fs/cgroup", group.lstrip("/"), "memory.events").read_text()
     except OSError:
-        return False
+        return 0  # no unified hierarchy: what the kernel did is not known
+    counts = dict(line.split() for line in text.splitlines())
+    return int(counts.get("oom_kill", 0))

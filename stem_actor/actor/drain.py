@@ -19,6 +19,7 @@ _LOOK_S: Final = 0.01
 _SOFT_NS: Final = 1_000_000_000
 #: The longest that idle workers are given for their shutdown hooks.
 _LEAVE_NS: Final = 5_000_000_000
+_WAITING: Final = (State.READY, State.DELAYED, State.PARKED, State.HELD)
 _STOPPED: Final = msgspec.msgpack.encode({"reason": "stopped"})
 
 
@@ -107,14 +108,10 @@ class Drain:
         """Cancel what has not started; True while an owner still has to be told."""
         core = self._station.core
         payload = ffi.from_buffer(_STOPPED)
-        for number in range(core.slots):
-            state = core.state_of(number)
-            if state in (State.READY, State.DELAYED, State.PARKED, State.HELD):
-                slot = core.slot(number)
-                rc = lib.sa_core_revoke(
-                    core.handle, number, slot.gen, payload, len(_STOPPED)
-                )
-                self._cancelled += rc == Status.OK
+        for number in core.numbers_in(*_WAITING):
+            gen = core.slot(number).gen
+            rc = lib.sa_core_revoke(core.handle, number, gen, payload, len(_STOPPED))
+            self._cancelled += rc == Status.OK
         self._station.pump()
         now = self._station.clock.monotonic_ns()
         stats = core.stats_row

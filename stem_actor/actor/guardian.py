@@ -40,6 +40,8 @@ class Guardian:
         Returns:
             Whether it is gone.
         """
+        if self.pidfd < 0:
+            return True  # closed after its end
         gone = _readable(self.pidfd, timeout_s)
         if gone:
             # A host that is PID 1 of a container, or a reaper, was given it as a child.
@@ -71,10 +73,19 @@ class Guardian:
         line, self._unread = self._unread.split(b"\n", 1)
         return line.decode(errors="replace")
 
-    def end(self) -> None:
-        """Have it kill everything below it at once, and end; does not wait."""
+    def end(self, *, keep: bool = False) -> None:
+        """
+        Have it kill everything below it at once, and end; does not wait.
+
+        Args:
+            keep: Whether the directory stays; then it is killed, and the kernel ends
+                what is below it.
+        """
+        if self.pidfd < 0:
+            return
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGQUIT)
+            number = signal.SIGKILL if keep else signal.SIGQUIT
+            signal.pidfd_send_signal(self.pidfd, number)
 
     def close(self) -> None:
         """Close the two descriptors; the tree goes on."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from stem_actor.actor.birth import Birth
 from stem_actor.actor.config import SupervisorConfig, write_config
@@ -25,6 +26,7 @@ __all__ = ["RingHost", "supervisor_argv"]
 
 _START_S: Final = 30.0
 _END_S: Final = 5.0
+_LOOK_S: Final = 0.005
 
 _BOOT: Final = (
     "import sys; sys.path[:0] = {path!r}; "
@@ -64,9 +66,15 @@ class RingHost:
         self._body = body
         self._import_spec = import_spec
         self._start_method = start_method
-        self._pid = os.getpid()
+        self._pid = 0  # of the process that started it
+        self._is_stopping = False
         self.guardian: Guardian | None = None
         self.connection: Connection | None = None
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a child of the process that started it: not ours to end."""
+        return self._pid not in (0, os.getpid())
 
     def start(self) -> Connection:
         """
@@ -78,11 +86,16 @@ class RingHost:
         """
         require()
         _require_kernel()
+        self._pid = os.getpid()
         self._launch()
-        self.connection = Connection(self.directory, revive=self._revive)
+        try:
+            self.connection = Connection(self.directory, revive=self._revive)
+        except BaseException:
+            self._end()
+            raise
         return self.connection
 
-    def become_guardian(self) -> None:
+    def become_guardian(self) -> NoReturn:
         """Turn this process into the tree's guardian (the command line); no return."""
         require()
         _require_kernel()
@@ -93,33 +106,40 @@ class RingHost:
         """
         Drain until *deadline_s* from now, then end everything; never raises for a
         tree that is gone already.
+
+        A stop after one that was interrupted drains nothing: it ends everything at
+        once. In a child of the process that started the tree it only forgets it.
         """
         answer: dict[str, object] = {}
         connection, guardian = self.connection, self.guardian
+        if self.is_inherited:
+            self.forget()
+            return StopReport()
         if connection is None or guardian is None:
             return StopReport()
+        was_interrupted, self._is_stopping = self._is_stopping, True
+        if was_interrupted:
+            guardian.end()
         with suppress(StemError, OSError):
-            if guardian.is_alive():
+            if not was_interrupted and guardian.is_alive():
                 answer = connection.request(
                     "stop",
                     deadlineNs=int(deadline_s * 1e9),
                     timeout_s=deadline_s + _END_S,
                 )
                 connection.replies.drain_if_free()
+        guardian = self.guardian or guardian  # the request may have found another
         if not guardian.wait(_END_S):
             guardian.end()
             guardian.wait(_END_S)
         with suppress(StemError):
             connection.replies.drain_if_free()
-        connection.close()
-        guardian.close()
-        self.connection = self.guardian = None
-        if self.directory.is_anonymous:
-            shutil.rmtree(self.directory.path, ignore_errors=True)
+        self._end()
+        self._is_stopping = False
         return _report_of(answer)
 
     def forget(self) -> None:
-        """In a child of the host: let go without touching the tree."""
+        """Let go without touching the tree: it is another's, or has ended."""
         if self.connection is not None:
             self.connection.close()
         if self.guardian is not None:
@@ -127,6 +147,15 @@ class RingHost:
         self.connection = self.guardian = None
 
     # --- inside
+
+    def _end(self) -> None:
+        """End what still runs, and let go of everything."""
+        if self.guardian is not None and self.guardian.is_alive():
+            self.guardian.end()
+            self.guardian.wait(_END_S)
+        self.forget()
+        if self.directory.is_anonymous:
+            shutil.rmtree(self.directory.path, ignore_errors=True)
 
     def _prepare(self) -> None:
         self.directory.create()
@@ -146,28 +175,43 @@ class RingHost:
         )
 
     def _launch(self) -> None:
+        """Start the tree; where that fails, nothing of it runs and nothing is lost."""
         self._prepare()
-        guardian = launch(self._spec())
+        try:
+            guardian = launch(self._spec())
+        except BaseException:
+            if self.directory.is_anonymous and self.connection is None:
+                shutil.rmtree(self.directory.path, ignore_errors=True)
+            raise
         line = guardian.wait_status(_START_S)
         if line == "ready":
             self.guardian = guardian
             return
-        guardian.end()
+        is_first = self.connection is None
+        guardian.end(keep=not is_first)
         guardian.wait(_END_S)
         guardian.close()
+        if line == "" and not is_first:
+            return  # this one was killed too: who calls us dials, and calls again
         words = self._last_words()
-        if self.directory.is_anonymous:
+        if self.directory.is_anonymous and is_first:
             shutil.rmtree(self.directory.path, ignore_errors=True)
         raise _start_error(line, words)
 
     def _revive(self) -> None:
         """The next call after the guardian's death starts the tree again."""
+        if self.is_inherited:
+            raise BrokerUnavailable("the tree of this app belongs to its parent")
         if self.guardian is not None and self.guardian.is_alive():
             return
-        if os.getpid() != self._pid or not self.directory.path.exists():
+        if not self.directory.path.exists():
             raise BrokerUnavailable("the tree of this app is gone with its ring")
         if self.guardian is not None:
             self.guardian.close()
+        # Its supervisor dies with it, but a moment later.
+        deadline = time.monotonic() + _END_S
+        while self.directory.owner() is not None and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
         self._launch()
 
     def _last_words(self) -> str:

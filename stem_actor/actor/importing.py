@@ -12,10 +12,10 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from types import ModuleType
+from types import MethodType, ModuleType
 
 from stem_actor.errors import HandlerNotImportable, SettingsError
 
@@ -34,22 +34,28 @@ class ImportSpec:
         body: The worker's body as ``module:qualname``.
         prepare: What the zygote calls once, likewise; None for nothing.
         handlers: Task name → handler: their modules are imported.
+        hooks: Functions that each worker calls: their modules are imported too.
         modules: Modules to import beside those.
+        strategy: The user's own retry strategy, an object and so without a name; None
+            where delays are those of the built-in one.
     """
 
     body: str
     prepare: str | None = None
     handlers: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    hooks: tuple[Callable[[], object], ...] = ()
     modules: tuple[str, ...] = ()
+    strategy: object = None
 
     def all_modules(self) -> tuple[str, ...]:
         """
         Return every module to import, each once.
 
         Raises:
-            HandlerNotImportable: If a handler cannot be found by its name.
+            HandlerNotImportable: If a handler or a hook cannot be found by its name.
         """
         found = [require_importable(name, it) for name, it in self.handlers.items()]
+        found += hook_places(self.hooks)
         wanted = [*self.modules, *(reference.split(":")[0] for reference in found)]
         return tuple(dict.fromkeys(wanted))
 
@@ -76,6 +82,8 @@ def require_importable(name: str, handler: Callable[..., object]) -> str:
     reason = None
     if not isinstance(module, str) or not isinstance(qualname, str):
         reason = f"a {type(handler).__name__} has no name to find it by"
+    elif isinstance(handler, MethodType) and not isinstance(handler.__self__, type):
+        reason = f"{qualname} is bound to an object, which has no name"
     elif "<lambda>" in qualname:
         reason = "it is a lambda"
     elif "<locals>" in qualname:
@@ -85,6 +93,25 @@ def require_importable(name: str, handler: Callable[..., object]) -> str:
     if reason is not None:
         raise HandlerNotImportable(name, reason=reason)
     return f"{module}:{qualname}"
+
+
+def hook_places(hooks: Iterable[Callable[[], object]]) -> tuple[str, ...]:
+    """
+    Return where each of *hooks* is found, as ``module:qualname``, in their order.
+
+    Raises:
+        HandlerNotImportable: As ``require_importable``; or if two of one place differ,
+            of which only the later could be found.
+    """
+    found: dict[str, Callable[[], object]] = {}
+    places = []
+    for hook in hooks:
+        name = f"hook {getattr(hook, '__qualname__', type(hook).__name__)}"
+        place = require_importable(name, hook)
+        if found.setdefault(place, hook) != hook:
+            raise HandlerNotImportable(name, reason=f"two hooks are called {place}")
+        places.append(place)
+    return tuple(places)
 
 
 def main_location() -> Mapping[str, str] | None:

@@ -92,15 +92,22 @@ def become_guardian(spec: LaunchSpec) -> NoReturn:
     """
     Turn this process into the guardian of a tree; it returns only by an error.
 
-    Its zygote is a copy of this process, so FORK is the only start method here.
+    With FORK its zygote is a copy of this process; else this process first becomes a
+    new interpreter, which has none of its threads.
 
     Raises:
+        HandlerNotImportable: If code has to be imported and has no name.
         SettingsError: If *spec* cannot work.
     """
     _check(spec)
+    method = start_method.choose(spec.start_method)
+    named = None if method is StartMethod.FORK else _named(spec, method)
     hygiene.flush_streams()
     # There is no host to read the status lines: they go to the terminal.
-    founding.found(_plan(spec, -1, os.dup(2), -1))
+    plan = _plan(spec, -1, os.dup(2), -1)
+    if named is not None:
+        launcher.become(plan, named, method)
+    founding.found(plan)
 
 
 def _check(spec: LaunchSpec) -> None:
@@ -125,6 +132,12 @@ def _named(spec: LaunchSpec, method: StartMethod) -> ImportSpec:
         raise SettingsError(
             [f'start_method="{method}" has to import the handlers, and none is named'],
             hint="start before any thread does, or define the handlers in a module",
+        )
+    if spec.import_spec.strategy is not None:
+        kind = type(spec.import_spec.strategy).__name__
+        raise SettingsError(
+            [f'start_method="{method}" cannot bring a {kind} (retry_strategy) over'],
+            hint="start before any thread does, or give each task a retry_policy",
         )
     return spec.import_spec
 

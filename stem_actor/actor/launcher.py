@@ -1,8 +1,9 @@
 """
-A new interpreter as the guardian's beginning, for a host that cannot be forked.
+A new interpreter as the guardian's beginning, for a process that cannot be forked.
 
-``start`` runs in the host, ``main`` in the new interpreter. Between them goes one
-JSON document over an inherited descriptor; the command line holds no secrets.
+``start`` runs in the host, ``become`` in a command line's process, ``main`` in the new
+interpreter. Between them goes one JSON document over an inherited descriptor; the
+command line holds no secrets.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from stem_actor.actor import founding, importing, zygote
@@ -45,6 +47,35 @@ def start(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> None:
         HandlerNotImportable: If a handler cannot be found by its name.
         StemError: If the interpreter fails; its own words are on stderr.
     """
+    with _posted(plan, spec, method) as document:
+        passed = (document, plan.host_pidfd, plan.status_fd, plan.handshake_fd)
+        _run(_argv(document), passed)
+
+
+def become(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> NoReturn:
+    """
+    Turn this process into a new interpreter that becomes the guardian of *plan*.
+
+    Args:
+        plan: As in ``start``; without a host and without a handshake.
+        spec: Likewise.
+        method: Likewise.
+
+    Raises:
+        HandlerNotImportable: If a handler cannot be found by its name.
+        OSError: If there is no room for another program.
+    """
+    with _posted(plan, spec, method) as document:
+        for number in (document, plan.status_fd):
+            os.set_inheritable(number, True)
+        os.execv(sys.executable, _argv(document))  # noqa: S606 - no shell is wanted
+
+
+@contextmanager
+def _posted(
+    plan: founding.Plan, spec: ImportSpec, method: StartMethod
+) -> Iterator[int]:
+    """Yield a descriptor from which the new interpreter reads what it needs."""
     letter = {
         "directory": plan.directory,
         "supervisor_argv": plan.supervisor_argv,
@@ -65,14 +96,13 @@ def start(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> None:
         with os.fdopen(os.dup(document), "w", encoding="utf-8") as file:
             json.dump(letter, file)
         os.lseek(document, 0, os.SEEK_SET)
-        passed = (document, plan.host_pidfd, plan.status_fd, plan.handshake_fd)
-        _run([sys.executable, "-I", "-c", _BOOT, str(document)], passed)
+        yield document
     finally:
         os.close(document)
 
 
 def main(letter: Mapping[str, Any]) -> NoReturn:
-    """Fork the guardian that *letter* describes, and exit."""
+    """Become the guardian that *letter* describes; below a host, fork it and exit."""
     plan = founding.Plan(
         directory=letter["directory"],
         supervisor_argv=tuple(letter["supervisor_argv"]),
@@ -82,6 +112,8 @@ def main(letter: Mapping[str, Any]) -> NoReturn:
         handshake_fd=letter["handshake_fd"],
         image=image_of(letter),
     )
+    if plan.host_pidfd < 0:
+        founding.found(plan)
     founding.fork_guardian(plan)
 
 
@@ -101,6 +133,10 @@ def image_of(letter: Mapping[str, Any]) -> zygote.Image:
 
     spawned = letter["method"] == StartMethod.SPAWN
     return zygote.Image(prepare=None if spawned else gather, body=body)
+
+
+def _argv(document: int) -> list[str]:
+    return [sys.executable, "-I", "-c", _BOOT, str(document)]
 
 
 def _run(argv: list[str], passed: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from stem_actor.actor.cores import usable_cores
 from stem_actor.errors import PayloadError
 from stem_actor.model.error import TaskError
 from stem_actor.ring.native import Status
@@ -57,13 +58,14 @@ class Replies:
         self._on_quiet = on_quiet
         self._waiting: dict[int, PendingHandle] = {}
         #: Handles on tasks that another enqueue made: their ends are asked for.
-        self.strays: list[PendingHandle] = []
+        #: By the handle's ``id``; one leaves only when it is settled.
+        self.strays: dict[int, PendingHandle] = {}
         self._early: dict[int, Reply] = {}
         self._table = threading.Lock()
         self._leader = threading.Lock()
         self._moved = threading.Condition(threading.Lock())
         self._loops: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
-        self._spin_ns = _SPIN_NS if _has_two_cores() else 0
+        self._spin_ns = spin_ns()
 
     @property
     def outstanding(self) -> int:
@@ -76,7 +78,7 @@ class Replies:
             if reply is None:
                 self._waiting[ticket] = handle
                 return
-        self._give(handle, reply)
+        self._take(handle, reply)
 
     def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
         """The same for consecutive tickets."""
@@ -89,7 +91,7 @@ class Replies:
                 if ticket in self._early
             ]
         for handle, reply in early:
-            self._give(handle, reply)
+            self._take(handle, reply)
 
     def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
         """Wait until *handle* is settled; False when the time is over."""
@@ -151,6 +153,23 @@ class Replies:
         for handle in handles:
             settle(handle)
 
+    def settle(
+        self,
+        handle: PendingHandle,
+        kind: int,
+        attempt: int,
+        starts: int,
+        payload: bytes,
+    ) -> None:
+        """Settle *handle* by an outcome that may be a claim check."""
+        if is_claim(payload):
+            try:
+                payload = self._spool.get(payload)
+            except PayloadError as error:
+                kind = Kind.FAILED
+                payload = pack_failure(TaskError.from_exception(error))
+        handle.settle(kind, attempt, starts, payload)
+
     def close(self) -> None:
         for loop in list(self._loops):
             if not loop.is_closed():
@@ -183,9 +202,9 @@ class Replies:
                 if handle is None:
                     continue
                 if kind == Kind.DUPLICATE:
-                    self.strays.append(handle)
+                    self.strays[id(handle)] = handle
                 elif payload[:1] == _CLAIM_BYTE:
-                    self._give(handle, reply)
+                    self.settle(handle, kind, attempt, starts, payload)
                 else:
                     handle.settle(kind, attempt, starts, payload)
         if some and self._loops:
@@ -204,15 +223,13 @@ class Replies:
                 self._early[reply.ticket] = reply
             return handle
 
-    def _give(self, handle: PendingHandle, reply: Reply) -> None:
-        kind, payload = reply.kind, reply.payload
-        if is_claim(payload):
-            try:
-                payload = self._spool.get(payload)
-            except PayloadError as error:
-                kind = Kind.FAILED
-                payload = pack_failure(TaskError.from_exception(error))
-        handle.settle(kind, reply.attempt, reply.starts, payload)
+    def _take(self, handle: PendingHandle, reply: Reply) -> None:
+        """Take a reply that was here before its handle."""
+        _ticket, kind, attempt, starts, payload = reply
+        if kind == Kind.DUPLICATE:
+            self.strays[id(handle)] = handle
+        else:
+            self.settle(handle, kind, attempt, starts, payload)
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Future[None]]:
         futures = self._loops.get(loop)
@@ -251,13 +268,10 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _has_two_cores() -> bool:
-    """Whether a spinning waiter leaves a core to those it waits for."""
-    if len(os.sched_getaffinity(0)) < 2:
-        return False
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-    except (OSError, ValueError):
-        return True
-    return quota == "max" or int(quota) >= 2 * int(period)
+def spin_ns() -> int:
+    """
+    Return how long a waiter spins before it sleeps, in nanoseconds.
+
+    Not at all on a single core, which it would take from those it waits for.
+    """
+    return _SPIN_NS if usable_cores() >= 2 else 0

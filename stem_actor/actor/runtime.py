@@ -6,25 +6,36 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from stem_actor.errors import QueueFull
+from stem_actor.errors import PayloadError, QueueFull
 from stem_actor.ring.mailbox import Grant, Mailbox
-from stem_actor.ring.native import Status
+from stem_actor.ring.native import Status, raise_for
 from stem_actor.ring.producer import Kind, RingProducer
+from stem_actor.ring.spool import INLINE_MAX, Spool
 from stem_actor.tasks.ports import Submitter
 
 __all__ = ["ChildSubmitter", "WorkerRuntime"]
 
 _SLICE_NS: Final = 10_000_000
-#: What a context may send as progress; more is cut off by the supervisor anyway.
-_PROGRESS_MAX: Final = 4096
 
 
 class ChildSubmitter:
-    """Enqueues from handlers, through the worker's own submit ring."""
+    """
+    Enqueues from handlers, through the worker's own submit ring.
 
-    def __init__(self, ring: RingProducer, slots: int) -> None:
+    That ring is small: what does not fit one record of it goes by the spool, as the
+    large arguments of every producer do.
+
+    Args:
+        ring: The ring.
+        spool: The spool of its directory.
+        slots: How many tasks the whole ring holds, for the error.
+    """
+
+    def __init__(self, ring: RingProducer, spool: Spool, slots: int) -> None:
         self._ring = ring
+        self._spool = spool
         self._slots = slots
+        self._inline_max = min(INLINE_MAX, ring.payload_max)
         #: Monotonic time by which a wait must end: the task's own hard limit.
         self.until_ns: int | None = None
 
@@ -32,15 +43,23 @@ class ChildSubmitter:
         self, head: bytes, body: bytes, *, queue: str, timeout_ns: int
     ) -> tuple[bytes, int]:
         deadline = self._deadline(timeout_ns)
-        while True:
-            done = self._ring.submit(head, body)
-            if done.accepted:
-                return done.ids, done.first_ticket
-            self._make_room(deadline, queue)
+        if len(head) + len(body) <= self._inline_max:
+            return self._submit(head, body, queue, deadline)
+        head, body = self.stow(head, body)
+        try:
+            return self._submit(head, body, queue, deadline)
+        except (QueueFull, PayloadError):  # the two that say: not accepted
+            self.discard(body)
+            raise
 
     def submit_many(
         self, head: bytes, bodies: Sequence[bytes], *, queue: str, timeout_ns: int
     ) -> tuple[list[bytes], int]:
+        if len(head) + max(map(len, bodies)) > self._inline_max:
+            task_id, ticket = self.submit(
+                head, bodies[0], queue=queue, timeout_ns=timeout_ns
+            )
+            return [task_id], ticket
         deadline = self._deadline(timeout_ns)
         while True:
             done = self._ring.submit_many(head, bodies)
@@ -48,6 +67,21 @@ class ChildSubmitter:
                 ids = [done.ids[at : at + 16] for at in range(0, len(done.ids), 16)]
                 return ids[: done.accepted], done.first_ticket
             self._make_room(deadline, queue)
+
+    def stow(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return self._spool.stow(head, body, inline_max=self._inline_max)
+
+    def discard(self, body: bytes) -> None:
+        self._spool.discard(body)
+
+    def _submit(
+        self, head: bytes, body: bytes, queue: str, deadline_ns: int
+    ) -> tuple[bytes, int]:
+        while True:
+            done = self._ring.submit(head, body)
+            if done.accepted:
+                return done.ids, done.first_ticket
+            self._make_room(deadline_ns, queue)
 
     def _deadline(self, timeout_ns: int) -> int:
         deadline = time.monotonic_ns() + timeout_ns
@@ -57,8 +91,9 @@ class ChildSubmitter:
         left = deadline_ns - time.monotonic_ns()
         if left <= 0:
             raise QueueFull(queue, self._slots)
-        if self._ring.wait_room(min(left, _SLICE_NS)) == Status.FOREIGN:
-            raise QueueFull(queue, 0)
+        status = self._ring.wait_room(min(left, _SLICE_NS))
+        if status == Status.FOREIGN:
+            raise_for(status, "enqueue")
 
 
 class WorkerRuntime:
@@ -100,10 +135,11 @@ class WorkerRuntime:
         return self._children
 
     def progress(self, payload: bytes) -> None:
-        self._mailbox.report(self._grant, Kind.PROGRESS, payload[:_PROGRESS_MAX])
+        self._mailbox.report(self._grant, Kind.PROGRESS, payload)
 
     def extend(self, by_ns: int) -> None:
-        # The lease is the worker's life: this tells that it lives, and changes no limit.
+        # The lease is the worker's life: this tells that it lives, and changes no
+        # limit.
         self._mailbox.report(self._grant, Kind.EXTEND, delay_ns=by_ns)
 
     def is_stopping(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from stem_actor.actor.config import SupervisorConfig
+from stem_actor.actor.cores import usable_cores
 from stem_actor.actor.start_method import StartMethod
 from stem_actor.errors import SettingsError
 from stem_actor.model.duration import Duration, to_ns
@@ -17,7 +19,7 @@ from stem_actor.model.options import check_queue
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
-__all__ = ["Settings", "SettingsDict", "build_settings"]
+__all__ = ["Settings", "SettingsDict", "settings_of"]
 
 HookReferences = tuple[tuple[str, ...], tuple[str, ...]]
 """References (``module:qualname``) of the init and of the shutdown hooks."""
@@ -27,7 +29,7 @@ _RANGES: Final = {
     "workers": (1, 1023),  # of 1,024 rows one is the spare's
     "concurrency": (1, 512),  # a worker has twice as many grant cells, at most 1,024
     "slots": (64, 1 << 24),
-    "arena_bytes": (256 << 10, 1 << 40),
+    "arena_bytes": (256 << 10, 16 << 30),
     "max_payload": (1, 1 << 31),
 }
 
@@ -74,6 +76,11 @@ class Settings:
         """
         return parse_ring_url(self.broker, self.runtime_dir)
 
+    @property
+    def has_own_strategy(self) -> bool:
+        """Whether delays come from a class of the user, which crosses only by fork."""
+        return type(self.retry_strategy) is not ExponentialJitterRetryStrategy
+
     def supervisor_config(
         self, *, is_anonymous: bool, handlers: Mapping[str, str], hooks: HookReferences
     ) -> SupervisorConfig:
@@ -117,7 +124,8 @@ class SettingsDict(TypedDict, total=False):
         broker: ``ring://``: a private ring, gone with this process. ``ring://NAME`` or
             ``ring:///PATH``: one that others can attach to, whose tasks survive every
             process.
-        workers: Worker processes; None: one a core.
+        workers: Worker processes; None: one for each core of the affinity mask, and of
+            the CPU quota of the control group.
         concurrency: Coroutine handlers that one worker runs at a time.
         queues: Queues whose tasks the workers take; None: all.
         retry_strategy: The delay of retries where a task brings no policy.
@@ -144,6 +152,26 @@ class SettingsDict(TypedDict, total=False):
     max_payload: int
 
 
+def settings_of(given: SettingsDict) -> Settings:
+    """
+    Return the settings that *given* means; see ``build_settings``.
+
+    Raises:
+        SettingsError: With every problem at once; for settings that there are not,
+            with the nearest name of each.
+    """
+    known = SettingsDict.__annotations__
+    problems = []
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"there is no setting {name!r}{hint}")
+    if problems:
+        raise SettingsError(problems, hint=f"there are: {', '.join(known)}")
+    return build_settings(**given)
+
+
 def build_settings(
     *,
     broker: str = "ring://",
@@ -166,7 +194,7 @@ def build_settings(
         SettingsError: With every problem at once.
     """
     counts = {
-        "workers": len(os.sched_getaffinity(0)) if workers is None else workers,
+        "workers": usable_cores() if workers is None else workers,
         "concurrency": concurrency,
         "slots": slots,
         "arena_bytes": arena_bytes,

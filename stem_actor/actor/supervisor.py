@@ -46,6 +46,8 @@ _IDLE_SWEEP_NS: Final = 250_000_000
 #: A spooled result outlives its slot so long: its claim check has been delivered,
 #: but the handle may not have read it.
 _RESULT_LINGERS_S: Final = 60.0
+#: A file that no task claims is kept so long: its producer may still wait for room.
+_ORPHAN_NS: Final = 3600 * 10**9
 
 
 class Supervisor:
@@ -107,6 +109,7 @@ class Supervisor:
             raise StemError(
                 f"the ring does not pass its checks after recovery: {broken}"
             )
+        self._sweep_spool()
         self.loop.add_reader(BELL_FD, self.pump)
         self.loop.add_reader(GUARDIAN_FD, self._on_guardian)
         self.control.open()
@@ -219,7 +222,8 @@ class Supervisor:
             )
         if not letters:
             return
-        self.dead_letters.add(letters)  # first the file, then the slot lets go
+        dropped = self.dead_letters.add(letters)  # first the file, then the slot
+        self.station.drop_spooled(dropped)
         for slot in slots:
             lib.sa_core_dead_lettered(self.core.handle, slot.number, slot.gen)
 
@@ -228,8 +232,23 @@ class Supervisor:
         for path in self.directory.spool.glob(f"{task_id.hex()}*"):
             if path.suffix == ".out":
                 self.loop.call_later(_RESULT_LINGERS_S, _unlink, path)
-            else:
+            elif task_id not in self.dead_letters:  # a replay needs its arguments
                 _unlink(path)
+
+    def _sweep_spool(self) -> None:
+        """
+        Remove old files of no task: a producer died before it had submitted one, or a
+        supervisor after it had freed the slot.
+        """
+        latest_ns = self.clock.wall_ns() - _ORPHAN_NS
+        for path in self.directory.spool.iterdir():
+            # Not a name of ours; or a producer is just giving it its last one.
+            with suppress(ValueError, FileNotFoundError):
+                task_id = bytes.fromhex(path.name[:32])
+                is_old = path.stat().st_mtime_ns < latest_ns
+                is_needed = self.core.find(task_id) or task_id in self.dead_letters
+                if is_old and not is_needed:
+                    _unlink(path)
 
     def _on_corrupt(self, event: Event) -> None:
         kind, number = (
@@ -288,7 +307,6 @@ class Supervisor:
             segment,
             workers_max=self.config.workers + 1,
             result_ttl_ns=self.config.result_ttl_ns,
-            child_reserve=self.config.slots // 10,
             queues=self.config.queues,
         )
 

@@ -58,7 +58,7 @@ class Hooks:
         self.shutdown = list(shutdown)
 
 
-def open_mailbox(birth: Birth) -> tuple[Mailbox, ChildSubmitter]:
+def open_mailbox(birth: Birth, spool: Spool) -> tuple[Mailbox, ChildSubmitter]:
     """
     Map this worker's rings.
 
@@ -79,7 +79,8 @@ def open_mailbox(birth: Birth) -> tuple[Mailbox, ChildSubmitter]:
         open_segment(directory.bell, writable=True),
         birth.bell_fd,
     )
-    return mailbox, ChildSubmitter(submit, 0)
+    slots = int(ffi.cast("struct sa_super *", core.at).slots)
+    return mailbox, ChildSubmitter(submit, spool, slots)
 
 
 class WorkerActor:
@@ -94,9 +95,9 @@ class WorkerActor:
         self, birth: Birth, registry: Registry, strategy: RetryStrategy, limit: int
     ) -> None:
         self.birth = birth
-        self.mailbox, self.children = open_mailbox(birth)
-        self.strategy = strategy
         self.spool = Spool(Path(birth.directory) / "spool", limit)
+        self.mailbox, self.children = open_mailbox(birth, self.spool)
+        self.strategy = strategy
         self._task_of = registry.by_hash
         self._words: IO[bytes] = self._arm_last_words()
         self.soft = SoftLimit(self.mailbox, birth.wake_fd)

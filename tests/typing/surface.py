@@ -76,6 +76,25 @@ def of_handles() -> None:
     reveal_type(add.enqueue(1).progress)  # ProgressSignal | None
 
 
+def of_results(result: TaskResult[int]) -> None:
+    reveal_type(result.required_value())  # int
+    reveal_type(result.is_failed)  # bool
+    reveal_type(result.status)  # TaskStatus | None
+    reveal_type(add.enqueue(1).status())  # TaskStatus | None
+    reveal_type(add.enqueue(1).revoke(terminate=True))  # bool
+    reveal_type(add.enqueue(1).id)  # str
+
+
+def of_control() -> None:
+    reveal_type(app.status("id"))  # TaskStatus | None
+    reveal_type(app.workers())  # list[WorkerInfo]
+    reveal_type(app.stop(deadline=5))  # StopReport
+    reveal_type(app.queue("email"))  # QueueControl
+    reveal_type(app.dead_letters())  # DeadLetters
+    reveal_type(app.enqueue_many([add.build_call(1)]))  # list[TaskHandle[object]]
+    reveal_type(StemApp([add, later]))  # StemApp
+
+
 def of_options() -> None:
     reveal_type(
         send.with_options(priority=9)
@@ -114,6 +133,14 @@ def refused() -> None:
     plain.enqueue(1)  # error
     add("1")  # error
     StemApp(workers="2")  # error
+    StemApp(worker=2)  # error
+    StemApp(result_ttl="an hour")  # error
+    app.worker_init(add)  # error
+    add.enqueue(1).result(timeout="5")  # error
+    add.enqueue(1).revoke(True)  # error
+    add.map([1], 2)  # error
+    _text: str = add.enqueue(1).result()  # error
+    _unsure: int = add.enqueue(1).wait().value  # error
     _wrong: TaskHandle[str] = add.enqueue(1)  # error
     _worse: TaskResult[str] = add.enqueue_and_wait(1)  # error
 

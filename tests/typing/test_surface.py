@@ -17,7 +17,7 @@ SURFACE = Path(__file__).with_name("surface.py")
 ROOT = SURFACE.parents[2]
 MYPY_LINE = re.compile(r"^[^:]+:(?P<line>\d+): (?P<kind>error|note): (?P<text>.*)$")
 REVEALED = re.compile(r'(?:Revealed type is|Type of .* is) "(?P<type>.*)"', re.DOTALL)
-MINIMUM = 40
+MINIMUM = 60
 
 
 @dataclass

@@ -1,0 +1,60 @@
+"""The fence: nothing of an earlier tree lives when a supervisor recovers."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import suppress
+from typing import Final
+
+from stem_actor.errors import StemError
+
+__all__ = ["born_at", "fence"]
+
+_DEATH_S: Final = 2.0
+_STATE, _BORN = 0, 19  # in /proc/PID/stat, behind the command's name
+
+
+def born_at(pid: int) -> int:
+    """
+    Return when *pid* began, in clock ticks since boot; 0 if it is dead.
+
+    Pid and birth together mean one process for good; a pid alone is given again.
+    """
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[_STATE] in ("Z", "X") else int(fields[_BORN])
+
+
+def fence(pid: int, born: int) -> None:
+    """
+    Kill the worker *pid* and its group if it is the process born at *born*.
+
+    The guardian has done so at every restart that it made. It is needed where the
+    guardian itself was killed: its workers get their signal at the same moment, but a
+    new supervisor must not recover before they are gone.
+
+    Raises:
+        StemError: If it is not dead after two seconds.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not born or born_at(pid) != born:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        if not poller.poll(_DEATH_S * 1000):
+            raise StemError(f"worker {pid} of an earlier tree does not die")
+    finally:
+        os.close(pidfd)
