@@ -75,11 +75,12 @@ class Footprint:
         supervisor, guardian = tree.supervisor(), tree.guardian()
         if supervisor is None or guardian is None or zombies(guardian):
             return None
+        # First the crew, then what its supervisor holds for each of them.
+        workers, zygotes = len(tree.workers()), len(tree.zygotes())
         try:
             fds = dict(open_files(supervisor))
         except FileNotFoundError:
             return None
-        workers, zygotes = len(tree.workers()), len(tree.zygotes())
         return cls(dict(names_in(app.directory)), workers, zygotes, fds)
 
     @classmethod

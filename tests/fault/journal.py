@@ -2,7 +2,8 @@
 The journal: what handlers themselves say of their starts, beside every store.
 
 A directory of small append-only files, one for each last byte of a task id. A record
-is one line and one ``write``, so a kill leaves whole lines only.
+is one line and one ``write``; lines have one length that divides a page, because the
+kernel may stop a killed writer, and show a reader what there is, between two pages.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Final
 
-__all__ = ["Journal", "Line", "Mark", "read_journal", "start_time"]
+__all__ = ["Journal", "Line", "Mark", "append_line", "read_journal", "start_time"]
 
 _FIELDS: Final = 6
+_LINE: Final = 128
 _STAT_STATE: Final = 0
 _STAT_START: Final = 19  # of what follows the command's name
 
@@ -95,13 +97,24 @@ class Journal:
     def _write(
         self, mark: Mark, task_id: str, attempt: int, pid: int, born: int
     ) -> None:
-        line = f"{mark} {task_id} {attempt} {pid} {born} {monotonic_ns()}\n"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        fd = os.open(self._file(task_id), flags, 0o600)
-        try:
-            os.write(fd, line.encode())
-        finally:
-            os.close(fd)
+        line = f"{mark} {task_id} {attempt} {pid} {born} {monotonic_ns()}"
+        append_line(self._file(task_id), line)
+
+
+def append_line(path: Path, text: str) -> None:
+    """
+    Append one line by one write; a kill leaves all of it, or nothing.
+
+    Args:
+        path: Holds nothing but such lines.
+        text: ASCII, at most 127 characters, padded here.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    try:
+        os.write(fd, f"{text:<{_LINE - 1}}\n".encode())
+    finally:
+        os.close(fd)
 
 
 def read_journal(folder: Path) -> list[Line]:

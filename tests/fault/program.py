@@ -9,7 +9,6 @@ before each ``enqueue`` with the id it will have, and one when it returned.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -23,8 +22,9 @@ from typing import Final
 from stem_actor import StemApp, TaskEnqueueOptions
 from stem_actor.ids import format_id, new_id
 from tests.fault.jobs import Plan, make_app, make_plan
+from tests.fault.journal import append_line
 
-__all__ = ["Ledger", "append", "program", "read_ledger"]
+__all__ = ["Ledger", "program", "read_ledger"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _MEANT: Final = "meant"
@@ -73,28 +73,18 @@ def program(
             process.kill()
 
 
-def append(ledger: Path, word: str, task_id: str, seed: int, number: int) -> None:
-    """Add a line by one write."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    fd = os.open(ledger, flags, 0o600)
-    try:
-        os.write(fd, f"{word} {task_id} {seed} {number}\n".encode())
-    finally:
-        os.close(fd)
-
-
 def submit(app: StemApp, journal: str, ledger: Path, seed: int, count: int) -> None:
     """Enqueue *count* tasks with ids that are known beforehand."""
     for number in range(count):
         plan = plan_of(seed, number)
         task_id = format_id(new_id())
-        append(ledger, _MEANT, task_id, seed, number)
+        append_line(ledger, f"{_MEANT} {task_id} {seed} {number}")
         app.enqueue(
             plan.name,
             {"journal": journal, **plan.args},
             enqueue_options=TaskEnqueueOptions(task_id=task_id),
         )
-        append(ledger, _ACCEPTED, task_id, seed, number)
+        append_line(ledger, f"{_ACCEPTED} {task_id} {seed} {number}")
 
 
 def main() -> None:
