@@ -67,7 +67,7 @@ def test_the_text_says_what_failed_and_why(terminal: Terminal, tree: Path) -> No
 
 
 def test_the_report_is_the_same_whatever_is_killed(terminal: Terminal) -> None:
-    answer = terminal.run("demo", "--files", 60, "--chaos", "--json", timeout_s=110)
+    answer = terminal.run("demo", "--files", 700, "--chaos", "--json", timeout_s=110)
 
     found = answer.json
     chaos = found["chaos"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,7 +42,9 @@ def app(tmp_path: Path) -> Iterator[StemApp]:
 def test_slots_are_counted_by_state_queue_and_name(app: StemApp) -> None:
     app.enqueue("add", {"a": 1, "b": 2}).result(30)
     app.enqueue("add", {"a": 3, "b": 4}, not_before=600)
-    app.stats()  # asked after the two, so both are admitted
+    deadline = time.monotonic() + 20
+    while not all(it.pid for it in app.workers()) and time.monotonic() < deadline:
+        os.sched_yield()  # the last one may not have been born yet
     view = RingView(app.directory)
 
     found = view.sample()
