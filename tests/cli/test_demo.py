@@ -66,8 +66,17 @@ def test_the_text_says_what_failed_and_why(terminal: Terminal, tree: Path) -> No
     assert answer.err == ""
 
 
-def test_the_report_is_the_same_whatever_is_killed(terminal: Terminal) -> None:
-    answer = terminal.run("demo", "--files", 700, "--chaos", "--json", timeout_s=110)
+def test_the_report_is_the_same_whatever_is_killed(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    # Some seconds of work on any machine: a standard library may be a small one.
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for number in range(300):
+        body = f"def work_{number}(a, b):\n" + "    a = [a, b, (a, b), {a: b}]\n" * 3000
+        (sources / f"module_{number:03}.py").write_text(body)
+
+    answer = terminal.run("demo", sources, "--chaos", "--json", timeout_s=110)
 
     found = answer.json
     chaos = found["chaos"]
