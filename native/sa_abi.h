@@ -97,7 +97,8 @@ enum sa_mark {
 
 enum sa_event_type {
     SA_EVENT_DEAD_LETTER = 1, /* slot finished as failed: write it down */
-    SA_EVENT_FREED_SPOOL = 2, /* id: the task's spool files may go */
+    SA_EVENT_FREED_SPOOL = 2, /* id: the task's spool files may go; a = 1: only
+                               * those of its arguments */
     SA_EVENT_CORRUPT = 3,     /* peer: quarantined, a = 0 worker, 1 producer */
     SA_EVENT_SOFT = 4,        /* slot ran into its soft limit on worker */
     SA_EVENT_HARD = 5,
@@ -136,7 +137,8 @@ struct sa_var {
     uint16_t crashes, collaterals;
     uint16_t fault;      /* enum sa_fault, while HELD */
     uint16_t marks;      /* enum sa_mark */
-    int64_t due_ns;      /* READY since / DELAYED until; see SA_MARK_WALL */
+    int64_t due_ns;      /* READY since / DELAYED until / FINISHED: created at;
+                          * see SA_MARK_WALL */
 };
 
 /* word = state:4 | var:1 | unused:3 | owner:12 | starts:12 | gen:32.

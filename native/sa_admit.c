@@ -12,7 +12,7 @@ name_ok(const uint8_t *name, uint32_t len)
     if (len == 0 || len > SA_NAME_MAX)
         return 0;
     for (uint32_t i = 0; i < len; i++)
-        if (name[i] <= ' ' || name[i] == 0x7f)
+        if (name[i] < ' ' || name[i] == 0x7f)
             return 0;
     return 1;
 }
@@ -127,18 +127,22 @@ admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
     core->queue_tasks[queue]++;
     fill(core, &core->arena.slots[number], task, at, len, view, src);
     sa_index_add(&core->index, number);
-    if (peer)
+    if (peer) {
         peer->outstanding++;
+        peer->bytes += sa_extent_class_size(len);
+    }
     sa_core_enqueue(core, number, 0);
     core->arena.stats->admitted++;
     return SA_OK;
 }
 
+/* Half of the slots and half of the arena are all that one of several gets. */
 static int
 capped(const struct sa_core *core, const struct sa_peer *peer)
 {
     return peer && !peer->leaving && core->peers_used > 1 &&
-           peer->outstanding >= sa_core_slots(core) / 2;
+           (peer->outstanding >= sa_core_slots(core) / 2 ||
+            peer->bytes >= (uint64_t)core->extents.nslabs * SA_SLAB / 2);
 }
 
 int

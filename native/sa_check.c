@@ -96,6 +96,7 @@ check_outstanding(const struct sa_core *core)
     for (uint32_t p = 0; p < SA_PRODUCERS_MAX; p++) {
         const struct sa_peer *peer = &core->peers[p];
         uint32_t n = 0;
+        uint64_t bytes = 0;
         if (!peer->used || peer->leaving)
             continue;
         for (uint32_t i = 0; i < sa_core_slots(core); i++) {
@@ -103,11 +104,13 @@ check_outstanding(const struct sa_core *core)
             uint32_t state = sa_slot_state(slot);
             if (slot->src_ring != peer->id || state == SA_FREE)
                 continue;
-            if (state != SA_FINISHED ||
-                !(sa_slot_var(slot)->marks & SA_MARK_DELIVERED))
-                n++;
+            if (state == SA_FINISHED &&
+                sa_slot_var(slot)->marks & SA_MARK_DELIVERED)
+                continue;
+            n++;
+            bytes += sa_core_cost(slot);
         }
-        if (n != peer->outstanding)
+        if (n != peer->outstanding || bytes != peer->bytes)
             return 1;
     }
     return 0;

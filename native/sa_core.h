@@ -46,13 +46,17 @@ struct sa_peer {
     struct sa_list pending;  /* finished, not yet in the reply ring */
     uint32_t id;             /* counter * SA_PRODUCERS_MAX + row */
     uint32_t outstanding;    /* live, or finished and not delivered */
+    uint64_t bytes;          /* what those take of the arena */
     int wake_fd;
     uint8_t used, connected, quarantined;
     uint8_t leaving;         /* being detached: nobody reads its replies */
 };
 
-/* Bits of sa_actor.quarantined: which ring holds a bad record. */
-enum { SA_BAD_OUTBOX = 1, SA_BAD_SUBMIT = 2 };
+/* Bits of sa_actor.quarantined: which ring holds a bad record, or that words which
+ * are ours to write, or cells, hold what we did not write (sa_sound.c). */
+enum { SA_BAD_OUTBOX = 1, SA_BAD_SUBMIT = 2, SA_BAD_WORDS = 4 };
+
+enum sa_cell_look { SA_LOOK_EMPTY, SA_LOOK_OFFERED, SA_LOOK_TAKEN, SA_LOOK_SPOILT };
 
 /* After so many collateral starts a task is run alone: if it is the one that
  * ends its workers, it is found out, and its neighbours suffer no more. */
@@ -65,6 +69,7 @@ struct sa_lease {
     uint8_t soft_sent, hard_sent;
     uint8_t limited;      /* 1 when the task carries a limit */
     uint8_t alone;        /* 1 when nothing else may run beside it */
+    uint64_t offer;       /* number of the offer: a worker takes them in this order */
     int64_t offered_ns;
     int64_t began_ns;     /* 0 until S has seen the cell taken */
     int64_t extended_ns;  /* added to the hard limit by extend_limit */
@@ -73,6 +78,7 @@ struct sa_lease {
 /* A worker as S sees it. */
 struct sa_actor {
     struct sa_ring_words *words;
+    struct sa_ring_head head;    /* as it was when attached: a worker can spoil it */
     uint64_t *cells;
     int64_t *started;
     uint32_t *order;
@@ -82,9 +88,12 @@ struct sa_actor {
     uint32_t *free_cells;        /* stack */
     uint32_t nfree, leased, limited, credits;
     int64_t service_ns, last_done_ns, revoked_ns;
+    int64_t offered_ns;          /* the last offer */
+    uint64_t stalled_beat;       /* with `stalled`: its last look for a task */
     int wake_fd;
     uint8_t state, quarantined, spare, kick;
     uint8_t alone;               /* runs a task that must be alone */
+    uint8_t stalled;             /* had room, and began nothing: see sa_steal */
     uint8_t dying;               /* dead; an outcome of it waits for room */
     uint32_t fault, own_slot;    /* while dying: what sa_core_worker_died said */
 };
@@ -109,9 +118,10 @@ struct sa_core {
     struct sa_event events[SA_EVENTS + SA_EVENTS_SPARE];
     uint32_t event_count;
     uint32_t peer_turn, actor_turn, peers_used;
-    uint64_t peer_counter;
+    uint64_t peer_counter, offers;
     int64_t now, wall, offset;   /* offset = wall - monotonic */
     int64_t anchor;              /* the offset the timers were last set with */
+    int64_t looked_ns;           /* when the rings of workers were last compared */
     int64_t next_ns;             /* earliest moment with work to do */
     uint32_t moved;
 };
@@ -180,9 +190,13 @@ int sa_core_finish(struct sa_core *core, uint32_t slot, const struct sa_var *var
 /* Keep `payload` as the slot's last error while it lives on; best effort. */
 void sa_core_keep_error(struct sa_core *core, uint32_t slot,
                         const uint8_t *payload, uint32_t len);
+/* Give up the record of a task that will not be run again. */
+void sa_core_give_body(struct sa_core *core, struct sa_slot *slot);
 void sa_core_free_slot(struct sa_core *core, uint32_t slot);
 /* Room for an outcome of `len` bytes, evicting finished slots oldest first. */
 uint32_t sa_core_room(struct sa_core *core, uint32_t len);
+/* Bytes of the arena that the slot takes, its record and its outcome. */
+uint64_t sa_core_cost(const struct sa_slot *slot);
 /* Room for what lives on (a body, a last error): the kept slabs stay free. */
 uint32_t sa_core_room_to_live(struct sa_core *core, uint32_t len);
 int sa_core_evict(struct sa_core *core);
@@ -217,6 +231,19 @@ void sa_steal(struct sa_core *core);
 void sa_limits(struct sa_core *core, uint32_t worker);
 /* The cell of `worker` is free again. */
 void sa_actor_release(struct sa_actor *actor, uint32_t cell);
+/* The word of a cell in which `slot` is offered for its next start. */
+uint64_t sa_cell_offered(const struct sa_core *core, uint32_t slot);
+enum sa_cell_look sa_cell_look(const struct sa_core *core, const struct sa_actor *actor,
+                               uint32_t cell);
+/* Of the leased cells that do not tell whether their start was taken, the one that
+ * was offered first; SA_NONE: there is none. */
+uint32_t sa_first_spoilt(const struct sa_core *core, const struct sa_actor *actor);
+/* 1 when every word that only S writes, and every cell, is what it must be. */
+int sa_actor_sound(const struct sa_core *core, const struct sa_actor *actor);
+/* Outbox, hints and S's words of a fenced worker: as after the last record read. */
+void sa_actor_mend(struct sa_actor *actor);
+/* Twenty times a second: quarantine the workers whose rings are not sound. */
+void sa_sound_all(struct sa_core *core);
 /* Take an offer back: 1 when it was ours to take (V1 won). */
 int sa_actor_revoke(struct sa_core *core, struct sa_actor *actor, uint32_t cell);
 

@@ -42,34 +42,19 @@ taken_for(const struct sa_actor *actor, uint32_t cell, uint32_t number,
 }
 
 /* Whose crash it was, in a worker that runs several coroutines: the one that
- * ran.  If none did (the loop itself died), nobody's: all are collateral. */
+ * ran.  If none did (a thread died, or the loop itself), it is that of a task that
+ * was given the worker alone, as one that has been collateral too often is; else
+ * nobody's: all are collateral. */
 static uint32_t
 culprit(const struct sa_actor *actor)
 {
     uint32_t cell = sa_load32(&actor->words->status.current) - 1u;
-    if (cell >= actor->ncells || actor->leases[cell].slot == SA_NONE)
-        return SA_NONE - 1;
-    return actor->leases[cell].slot;
-}
-
-/* Outbox and hints of a fenced worker: empty, under S's hand. */
-static void
-reset_ring(struct sa_actor *actor)
-{
-    struct sa_ring_words *words = actor->words;
-    /* Bad record or index: what lies behind it is unreadable. */
-    if (actor->quarantined & SA_BAD_OUTBOX) {
-        sa_store_release(&words->report_tail.word, actor->outbox.local);
-        actor->outbox.other = actor->outbox.local;
-    }
-    if (actor->quarantined & SA_BAD_SUBMIT) {
-        sa_store_release(&words->submit_tail.word, actor->submit.local);
-        actor->submit.other = actor->submit.local;
-    }
-    sa_store_release(&words->report_head.word, actor->outbox.local);
-    sa_store_release(&words->order_tail.word, sa_load_relaxed(&words->order_head.word));
-    sa_store_release(&words->control.stop, 0);
-    sa_store32(&words->sleep.flags, 0);
+    if (cell < actor->ncells && actor->leases[cell].slot != SA_NONE)
+        return actor->leases[cell].slot;
+    for (uint32_t c = 0; c < actor->ncells; c++)
+        if (actor->leases[c].slot != SA_NONE && actor->leases[c].alone)
+            return actor->leases[c].slot;
+    return SA_NONE - 1;
 }
 
 static void
@@ -85,21 +70,35 @@ free_cells(struct sa_actor *actor)
     }
 }
 
-/* Starts that ended with the worker: each waits for a verdict. */
+static void
+lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
+{
+    uint32_t number = actor->leases[cell].slot;
+    uint32_t why = actor->own_slot == SA_NONE || actor->own_slot == number
+                       ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
+    if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
+        why = SA_FAULT_CORRUPT;
+    lost_start(core, number, why);
+    actor->leases[cell].slot = SA_NONE;
+}
+
+/* Starts that ended with the worker: each waits for a verdict.  Where a wild write
+ * has spoilt cells, as many of the first offered count as taken as it runs at once:
+ * a start that is not counted would be replayed for ever. */
 static void
 lose_started(struct sa_core *core, struct sa_actor *actor)
 {
-    for (uint32_t c = 0; c < actor->ncells; c++) {
-        uint32_t number = actor->leases[c].slot;
-        if (number == SA_NONE ||
-            !taken_for(actor, c, number, &core->arena.slots[number]))
-            continue;
-        uint32_t why = actor->own_slot == SA_NONE || actor->own_slot == number
-                           ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
-        if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
-            why = SA_FAULT_CORRUPT;
-        lost_start(core, number, why);
-        actor->leases[c].slot = SA_NONE;
+    uint32_t lost = 0;
+    for (uint32_t c = 0; c < actor->ncells; c++)
+        if (sa_cell_look(core, actor, c) == SA_LOOK_TAKEN) {
+            lose(core, actor, c);
+            lost++;
+        }
+    for (; lost < actor->concurrency; lost++) {
+        uint32_t cell = sa_first_spoilt(core, actor);
+        if (cell == SA_NONE)
+            break;
+        lose(core, actor, cell);
     }
 }
 
@@ -128,6 +127,10 @@ int
 sa_core_bury(struct sa_core *core, uint32_t worker)
 {
     struct sa_actor *actor = &core->actors[worker];
+    if (!actor->quarantined && !sa_actor_sound(core, actor)) {
+        actor->quarantined |= SA_BAD_WORDS;
+        core->arena.stats->corrupt++;
+    }
     /* A committed outcome stands.  While there is no room for it, nothing of
      * this worker is classified; the next step tries again. */
     if (sa_complete_actor(core, worker, SA_NONE) == SA_FULL)
@@ -139,7 +142,7 @@ sa_core_bury(struct sa_core *core, uint32_t worker)
     lose_started(core, actor);
     give_back_offers(core, actor);
     free_cells(actor);
-    reset_ring(actor);
+    sa_actor_mend(actor);
     actor->state = SA_ACTOR_ABSENT;
     actor->quarantined = actor->dying = 0;
     return SA_OK;
@@ -176,7 +179,7 @@ head_rule(struct sa_core *core, struct sa_spsc *ring, uint32_t src)
         if (ahead && ahead <= ring->cap && slot->src_end - head <= tail - head)
             head = slot->src_end;
     }
-    ring->local = ring->other = head;
+    ring->local = ring->other = ring->released = head;
     sa_store_release(ring->head, head);
     SA_CP("recover.head");
 }
@@ -310,11 +313,15 @@ static void
 settle_finished(struct sa_core *core, struct sa_list *finished)
 {
     sa_list_sort(&core->links, finished, finished_before, core);
+    for (uint32_t p = 0; p < SA_PRODUCERS_MAX; p++)
+        core->peers[p].bytes = 0; /* of what was cut off while it was counted */
     for (uint32_t i = 0; i < sa_core_slots(core); i++) {
         const struct sa_slot *slot = &core->arena.slots[i];
         struct sa_peer *peer = sa_core_owner(core, slot);
-        if (peer && sa_slot_state(slot) != SA_FREE)
-            peer->outstanding++;
+        if (!peer || sa_slot_state(slot) == SA_FREE)
+            continue;
+        peer->outstanding++;
+        peer->bytes += sa_core_cost(slot);
     }
     while (finished->first != SA_NONE) {
         uint32_t number = finished->first;

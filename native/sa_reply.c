@@ -53,6 +53,7 @@ sa_core_deliver(struct sa_core *core, struct sa_peer *peer)
         sa_slot_var(&core->arena.slots[number])->marks |= SA_MARK_DELIVERED;
         sa_list_append(&core->links, &core->delivered, number);
         peer->outstanding--;
+        peer->bytes -= sa_core_cost(&core->arena.slots[number]);
     }
     core->arena.stats->replies += done;
     core->moved += done;

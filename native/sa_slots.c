@@ -127,21 +127,43 @@ sa_core_room_to_live(struct sa_core *core, uint32_t len)
     return sa_core_room(core, len);
 }
 
+uint64_t
+sa_core_cost(const struct sa_slot *slot)
+{
+    return (slot->body_len ? sa_extent_class_size(slot->body_len) : 0u) +
+           (slot->out_len ? sa_extent_class_size(slot->out_len) : 0u);
+}
+
+/* The slot's cost grows by `len` bytes' worth, or falls: so does its owner's. */
+static void
+charge(struct sa_core *core, const struct sa_slot *slot, uint32_t len, int grows)
+{
+    struct sa_peer *peer = len ? sa_core_owner(core, slot) : NULL;
+    uint32_t state = sa_slot_state(slot);
+    if (!peer || state == SA_FREE ||
+        (state == SA_FINISHED && sa_slot_var(slot)->marks & SA_MARK_DELIVERED))
+        return;
+    uint64_t bytes = sa_extent_class_size(len);
+    peer->bytes = grows ? peer->bytes + bytes : peer->bytes - bytes;
+}
+
 static void
 give_out(struct sa_core *core, struct sa_slot *slot)
 {
     if (!slot->out_len)
         return;
+    charge(core, slot, slot->out_len, 0);
     sa_extent_give(&core->extents, slot->out_at, slot->out_len);
     slot->out_len = 0;
 }
 
-static void
-give_body(struct sa_core *core, struct sa_slot *slot)
+void
+sa_core_give_body(struct sa_core *core, struct sa_slot *slot)
 {
     if (!slot->body_len)
         return;
     uint32_t at = slot->body_at, len = slot->body_len;
+    charge(core, slot, len, 0);
     slot->body_len = 0;
     sa_extent_give(&core->extents, at, len);
 }
@@ -159,6 +181,7 @@ sa_core_keep_error(struct sa_core *core, uint32_t number, const uint8_t *payload
     slot->out_at = at;
     slot->out_kind = SA_FAILED;
     slot->out_len = len;
+    charge(core, slot, len, 1);
 }
 
 static void
@@ -184,19 +207,28 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
             return SA_FULL;
         memcpy(sa_arena_at(&core->arena, at, len), payload, len);
     }
-    int spooled = sa_core_task(core, slot)->flags & SA_TASK_SPOOLED;
+    const struct sa_task *task = sa_core_task(core, slot);
+    int spooled = task->flags & SA_TASK_SPOOLED;
+    int64_t created_ns = task->created_ns;
     give_out(core, slot);
     slot->out_at = at;
     slot->out_kind = kind;
     slot->finished_ns = core->wall;
     slot->out_len = len;
+    charge(core, slot, len, 1);
     SA_CP("finish.outcome");
     struct sa_var last = *var;
     if (spooled)
         last.marks |= SA_MARK_SPOOL_OUT; /* files to remove with the slot */
+    /* It waits for nothing any more, and its record, which said so, goes. */
+    last.due_ns = created_ns;
+    last.marks |= SA_MARK_WALL;
     sa_slot_commit(slot, SA_FINISHED, 0, &last); /* C3: the task has ended */
-    if (!(last.marks & SA_MARK_DEAD))
-        give_body(core, slot);
+    if (!(last.marks & SA_MARK_DEAD)) {
+        sa_core_give_body(core, slot);
+        if (spooled && sa_core_event_room(core)) /* else they go with the slot */
+            sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, 1, 0);
+    }
     count_finish(core, kind, var);
     sa_core_settle(core, number);
     return SA_OK;
@@ -246,6 +278,6 @@ sa_core_free_slot(struct sa_core *core, uint32_t number)
                      SA_WORD(SA_FREE, 0, 0, 0, SA_WORD_GEN(word) + 1u));
     SA_CP("slot.freed");
     give_out(core, slot);
-    give_body(core, slot);
+    sa_core_give_body(core, slot);
     sa_list_append(&core->links, &core->free, number);
 }

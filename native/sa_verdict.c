@@ -126,11 +126,7 @@ sa_core_dead_lettered(sa_core *core, uint32_t number, uint32_t gen)
         return SA_STALE;
     sa_slot_var(slot)->marks &= (uint16_t)~SA_MARK_DEAD;
     SA_CP("dead.lettered");
-    if (slot->body_len) {
-        uint32_t at = slot->body_at, len = slot->body_len;
-        slot->body_len = 0;
-        sa_extent_give(&core->extents, at, len);
-    }
+    sa_core_give_body(core, slot);
     return SA_OK;
 }
 

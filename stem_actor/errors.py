@@ -84,13 +84,13 @@ class DuplicateTask(StemError):
 
 
 class HandlerNotImportable(StemError):
-    """A worker that imports its handlers cannot find this one by its name."""
+    """A worker that imports its handlers and hooks cannot find this one by its name."""
 
-    def __init__(self, name: str, *, reason: str) -> None:
+    def __init__(self, name: str, *, reason: str, what: str = "handler of") -> None:
         self.name = name
         self.reason = reason
         super().__init__(
-            f"the handler of {name!r} cannot be imported: {reason}",
+            f"the {what} {name!r} cannot be imported: {reason}",
             hint="define it at the top level of a module",
         )
 
@@ -163,12 +163,12 @@ class PayloadVersionError(PayloadError):
 class QueueFull(StemError):
     """No room for another task, for as long as ``enqueue`` was allowed to wait."""
 
-    def __init__(self, queue: str, limit: int) -> None:
-        self.queue = queue
-        self.limit = limit
+    def __init__(self, queue: str, limit: int, unit: str = "tasks") -> None:
+        self.queue, self.limit = queue, limit
+        more = "enqueue_timeout or slots" if unit == "tasks" else "enqueue_timeout"
         super().__init__(
-            f"queue {queue!r} is full: {limit:,} tasks",
-            hint="raise enqueue_timeout or slots, or add workers",
+            f"queue {queue!r} is full: {limit:,} {unit}",
+            hint=f"raise {more}, or add workers",
         )
 
 

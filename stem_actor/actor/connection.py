@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from stem_actor.actor.line import ControlLine
+from stem_actor.actor.line import ControlLine, Request, Welcome
+from stem_actor.actor.outage import Outage
 from stem_actor.actor.replies import Replies
 from stem_actor.actor.status_view import status_of
+from stem_actor.actor.strays import Strays, checked
+from stem_actor.actor.waker import LoopWaker
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull, RingError
 from stem_actor.model.status import TaskStatus
 from stem_actor.ring.directory import RingDirectory
@@ -23,6 +26,7 @@ from stem_actor.tasks.ports import PendingHandle
 __all__ = ["Connection", "attach"]
 
 _ANSWER_S: Final = 10.0
+_IDLE_S: Final = 0.02
 _ROOM_SLICE_NS: Final = 10_000_000
 _DRAIN_EVERY: Final = 64
 _BATCH: Final = 4096
@@ -33,7 +37,13 @@ class Connection:
     One process's way into one ring; safe for threads, not for children of a fork.
 
     When the supervisor is replaced the ring stays as it is and waits go on; only the
-    control line is made anew, by the next call that notices.
+    control line is made anew, step by step, by whoever waits or asks. No step blocks:
+    every wait ends at its own deadline, and event loops go on.
+
+    Args:
+        directory: Of the ring.
+        revive: Called again and again while nobody runs the ring; takes a step, which
+            does not wait either, towards running it, or raises.
     """
 
     def __init__(
@@ -43,19 +53,26 @@ class Connection:
         self.directory = directory
         self.pid = os.getpid()
         self.is_closed = False
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._bell_fd = -1
         self._since_drain = 0
-        self._line = ControlLine(directory, revive=revive)
-        self._facts: dict[str, Any] = {}
+        self._line = ControlLine(directory)
+        self._waker = LoopWaker(self._on_wake)
+        self._outage = Outage(directory, self._line, revive)
+        self._strays = Strays(self._line)
         try:
-            self.ring = self._connect(None)
+            facts, (ring_fd, page_fd, self._bell_fd) = self._meet()
         except BaseException:
-            os.close(self._wake_fd)
+            self._line.close()
+            self._waker.close()
             raise
+        self._facts = facts
+        self.ring = self._adopt(ring_fd, page_fd)
         self._spool = Spool(directory.spool, self.max_payload)
         self.replies = Replies(
-            self.ring, self._wake_fd, on_quiet=self._on_quiet, spool=self._spool
+            self.ring,
+            self._waker,
+            self._strays,
+            on_quiet=self._on_quiet,
+            spool=self._spool,
         )
 
     # --- Submitter
@@ -149,20 +166,22 @@ class Connection:
             StemError: What the supervisor says.
             BrokerUnavailable: If none answers in time.
         """
-        self._check_process()
         deadline = time.monotonic() + timeout_s
-        with self._line.lock:
+        request = Request(op, fields)
+        try:
             while True:
-                try:
-                    return self._line.ask(op, fields, timeout_s, self._on_idle)
-                except ConnectionError:
-                    self._check_process()
-                    if time.monotonic() >= deadline:
-                        raise BrokerUnavailable(
-                            f"no supervisor lived to answer {op!r}",
-                            hint=self._line.last_words(),
-                        ) from None
-                self._reconnect()
+                self._check_process()
+                answer = self._line.exchange(request)
+                if answer is not None:
+                    return checked(answer)
+                is_up = self._tend()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise self._no_answer(op, timeout_s, is_up=is_up)
+                self._line.pause(min(left, _IDLE_S))
+                self.replies.drain_if_free()
+        finally:
+            self._line.forget(request)
 
     def unspool(self, body: bytes) -> bytes:
         """
@@ -193,94 +212,155 @@ class Connection:
         if self.pid == os.getpid():
             with self._line.lock:  # who asks meanwhile leaves at its next look
                 self._line.close()
-            self.replies.close()
         else:  # a lock may be held by a thread that there is not in a child
             self._line.close()
+        self._waker.close()
         self.ring.close()
-        os.close(self._wake_fd)
 
     # --- inside
 
     def _submit_large(
         self, head: bytes, body: bytes, queue: str, timeout_ns: int
     ) -> tuple[bytes, int]:
-        head, claim = self._spool.stow(head, body)
+        deadline = time.monotonic_ns() + timeout_ns
+        while True:
+            try:
+                head, claim = self._spool.stow(head, body)
+                break
+            except QueueFull:
+                if not self._may_wait(deadline, timeout_ns):
+                    raise
+            self._tend()
+            time.sleep(_ROOM_SLICE_NS / 1e9)
+        left_ns = min(timeout_ns, max(0, deadline - time.monotonic_ns()))
         try:
-            return self.submit(head, claim, queue=queue, timeout_ns=timeout_ns)
-        except (QueueFull, PayloadError):  # the two that say: not accepted
+            return self.submit(head, claim, queue=queue, timeout_ns=left_ns)
+        except (QueueFull, BrokerUnavailable, PayloadError):  # they say: not accepted
             self._spool.discard(claim)
             raise
 
     def _make_room(self, deadline_ns: int, queue: str, timeout_ns: int) -> None:
         self.replies.drain_if_free()
-        left = deadline_ns - time.monotonic_ns()
-        # In an event loop nobody may be blocked: aenqueue waits, enqueue does not.
-        if timeout_ns == 0 or left <= 0 or asyncio._get_running_loop() is not None:
-            raise QueueFull(queue, self.slots)
+        if not self._may_wait(deadline_ns, timeout_ns):
+            if self._tend():
+                raise QueueFull(queue, self.slots)
+            raise BrokerUnavailable(
+                f"nobody takes tasks from the ring at {self.directory.path}, "
+                "and it is full",
+                hint=self._line.last_words(),
+            )
+        left = max(0, deadline_ns - time.monotonic_ns())
         if self.ring.wait_room(min(left, _ROOM_SLICE_NS)) == Status.TIMEOUT:
-            self._check_line()
+            self._tend()
 
-    def _connect(self, ring_id: int | None) -> RingProducer:
-        """Attach; returns the ring that was resumed, or a new one."""
-        answer, fds = self._line.attach(self._wake_fd, ring_id)
-        self._facts = answer
+    @staticmethod
+    def _may_wait(deadline_ns: int, timeout_ns: int) -> bool:
+        """In an event loop nobody is blocked: aenqueue waits, enqueue does not."""
+        if timeout_ns == 0 or asyncio._get_running_loop() is not None:
+            return False
+        return time.monotonic_ns() < deadline_ns
+
+    # --- the line
+
+    def _meet(self) -> Welcome:
+        """Wait for the first welcome; from here on nothing waits for the line."""
+        deadline = time.monotonic() + _ANSWER_S
+        while True:
+            welcome = self._line.redial(self._waker.fd, None)
+            if welcome is not None:
+                return welcome
+            if self._line.refusal is not None:
+                raise RingError(self._line.refusal)
+            if time.monotonic() >= deadline:
+                raise BrokerUnavailable(
+                    f"no supervisor runs the ring at {self.directory.path}",
+                    hint=self._line.last_words(),
+                )
+            self._outage.go_on()
+            self._line.pause(_IDLE_S)
+
+    def _tend(self) -> bool:
+        """
+        Look after the line, and take a step towards a new one if it is dead.
+
+        Returns:
+            Whether there is a supervisor at its other end.
+
+        Raises:
+            RingError: If the connection is closed, or cannot be made anew.
+            BrokerUnavailable: If no supervisor can ever be there again.
+        """
+        self._check_process()
+        line = self._line
+        if line.is_up():
+            self._outage.end()
+            return True
+        if not line.lock.acquire(blocking=False):
+            return False  # another thread is at it
+        try:
+            self._check_process()  # from here on nobody closes
+            if line.is_up():
+                return True
+            welcome = line.redial(self._waker.fd, self.ring.ring_id)
+            if welcome is not None:
+                self._resume(*welcome)
+                return True
+            self._outage.go_on()
+        finally:
+            line.lock.release()
+        return False
+
+    def _resume(self, facts: dict[str, Any], fds: list[int]) -> None:
+        """Go on with the ring that the new supervisor has given us, or given back."""
+        self._facts = facts
         ring_fd, page_fd, bell_fd = fds
-        if answer["resumed"]:
+        if facts["resumed"]:
             # A tree that was started again has another bell; ours would ring unheard.
             os.dup2(bell_fd, self._bell_fd, inheritable=False)
             for fd in fds:
                 os.close(fd)
-            return self.ring
+            return
+        # Our ring went with its files; outcomes are still found by id.
+        before, self._bell_fd = self.ring, bell_fd
+        self.ring = self._adopt(ring_fd, page_fd)
+        self.replies.move(self.ring, _lose)
+        before.close()
+
+    def _adopt(self, ring_fd: int, page_fd: int) -> RingProducer:
         ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
         page = adopt_segment(page_fd, self.directory.bell, writable=True)
-        self._bell_fd = bell_fd
-        return RingProducer(ring, page, bell_fd, owns_bell=True)
+        return RingProducer(ring, page, self._bell_fd, owns_bell=True)
 
-    def _reconnect(self) -> None:
-        self._check_process()  # under the line's lock: from here on nobody closes
-        before = self.ring
-        ring = self._connect(before.ring_id)
-        if ring is not before:
-            # Our ring went with its files; outcomes are still found by id.
-            self.ring = self.replies.ring = ring
-            self.replies.abandon(_lose)
-            before.close()
+    def _no_answer(
+        self, op: str, timeout_s: float, *, is_up: bool
+    ) -> BrokerUnavailable:
+        if is_up:
+            return BrokerUnavailable(
+                f"no answer to {op!r} from the supervisor in {timeout_s:g} s"
+            )
+        return BrokerUnavailable(
+            f"no supervisor lived to answer {op!r}", hint=self._line.last_words()
+        )
 
-    def _on_quiet(self) -> None:
-        """Nothing has come for a while: is everybody still there?"""
-        self._check_line()
-        strays = self.replies.strays
-        for handle in list(strays.values()):
-            view = self.request("status", id=handle.task_id)["status"]
-            if view is None:
-                _lose(handle)
-            elif view["kind"]:
-                self.replies.settle(
-                    handle,
-                    view["kind"],
-                    view["attempt"],
-                    view["starts"],
-                    view["payload"],
-                )
-            else:
-                continue
-            strays.pop(id(handle), None)
+    # --- for the replies
 
-    def _on_idle(self) -> None:
-        """While a request waits for its answer."""
-        self._check_process()
+    def _on_wake(self) -> None:
         self.replies.drain_if_free()
 
-    def _check_line(self) -> None:
-        """Notice that the supervisor was replaced, and introduce ourselves again."""
-        self._check_process()
-        if not self._line.lock.acquire(blocking=False):
+    def _on_quiet(self) -> bool:
+        """Nothing has come for a while: is everybody still there?"""
+        is_up = self._tend()
+        if is_up and self._strays:
+            self._strays.ask(self._settle_stray)
+        return is_up
+
+    def _settle_stray(self, handle: PendingHandle, view: dict[str, Any] | None) -> None:
+        if view is None:
+            _lose(handle)
             return
-        try:
-            if self._line.is_dead():
-                self._reconnect()
-        finally:
-            self._line.lock.release()
+        self.replies.settle(
+            handle, view["kind"], view["attempt"], view["starts"], view["payload"]
+        )
 
     def _check_process(self) -> None:
         if self.is_closed:

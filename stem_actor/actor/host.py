@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from stem_actor.actor.connection import Connection
 from stem_actor.actor.guardian import Guardian
 from stem_actor.actor.importing import ImportSpec
 from stem_actor.actor.launch import LaunchSpec, become_guardian, launch
+from stem_actor.actor.revival import Revival, start_error
 from stem_actor.errors import BrokerUnavailable, RingError, RingInUse, StemError
 from stem_actor.model.stop_report import StopReport
 from stem_actor.ring.directory import RingDirectory
@@ -26,7 +27,7 @@ __all__ = ["RingHost", "supervisor_argv"]
 
 _START_S: Final = 30.0
 _END_S: Final = 5.0
-_LOOK_S: Final = 0.005
+_REVIVALS_MAX: Final = 8
 
 _BOOT: Final = (
     "import sys; sys.path[:0] = {path!r}; "
@@ -68,6 +69,9 @@ class RingHost:
         self._start_method = start_method
         self._pid = 0  # of the process that started it
         self._is_stopping = False
+        self._stopper = 0  # the thread that stops it
+        self._revival: Revival | None = None
+        self._revivals = 0  # in a row that died before their supervisor was ready
         self.guardian: Guardian | None = None
         self.connection: Connection | None = None
 
@@ -118,6 +122,7 @@ class RingHost:
         if connection is None or guardian is None:
             return StopReport()
         was_interrupted, self._is_stopping = self._is_stopping, True
+        self._stopper = threading.get_ident()
         if was_interrupted:
             guardian.end()
         with suppress(StemError, OSError):
@@ -150,6 +155,11 @@ class RingHost:
 
     def _end(self) -> None:
         """End what still runs, and let go of everything."""
+        if self.connection is not None:
+            self.connection.close()  # from here on nobody revives
+        revival, self._revival = self._revival, None
+        if revival is not None:
+            revival.end()
         if self.guardian is not None and self.guardian.is_alive():
             self.guardian.end()
             self.guardian.wait(_END_S)
@@ -175,44 +185,57 @@ class RingHost:
         )
 
     def _launch(self) -> None:
-        """Start the tree; where that fails, nothing of it runs and nothing is lost."""
+        """Start the tree for the first time; where that fails, nothing is left."""
         self._prepare()
         try:
             guardian = launch(self._spec())
+            line = guardian.wait_status(_START_S)
+            if line != "ready":
+                guardian.end()
+                guardian.wait(_END_S)
+                guardian.close()
+                raise start_error(line, self._last_words())
         except BaseException:
-            if self.directory.is_anonymous and self.connection is None:
+            if self.directory.is_anonymous:
                 shutil.rmtree(self.directory.path, ignore_errors=True)
             raise
-        line = guardian.wait_status(_START_S)
-        if line == "ready":
-            self.guardian = guardian
-            return
-        is_first = self.connection is None
-        guardian.end(keep=not is_first)
-        guardian.wait(_END_S)
-        guardian.close()
-        if line == "" and not is_first:
-            return  # this one was killed too: who calls us dials, and calls again
-        words = self._last_words()
-        if self.directory.is_anonymous and is_first:
-            shutil.rmtree(self.directory.path, ignore_errors=True)
-        raise _start_error(line, words)
+        self.guardian = guardian
 
     def _revive(self) -> None:
-        """The next call after the guardian's death starts the tree again."""
+        """
+        Take a step towards a new tree after the guardian's death; see ``Connection``.
+
+        Raises:
+            BrokerUnavailable: If there can be none.
+            RingError: If the new one does not come up; the next step begins anew.
+        """
         if self.is_inherited:
             raise BrokerUnavailable("the tree of this app belongs to its parent")
-        if self.guardian is not None and self.guardian.is_alive():
-            return
-        if not self.directory.path.exists():
-            raise BrokerUnavailable("the tree of this app is gone with its ring")
-        if self.guardian is not None:
-            self.guardian.close()
-        # Its supervisor dies with it, but a moment later.
-        deadline = time.monotonic() + _END_S
-        while self.directory.owner() is not None and time.monotonic() < deadline:
-            time.sleep(_LOOK_S)
-        self._launch()
+        if self._is_stopping and self._stopper != threading.get_ident():
+            return  # whoever stops it may need it once more; nobody else does
+        if self._revival is None:
+            if self.guardian is not None and self.guardian.is_alive():
+                return
+            if not self.directory.path.exists():
+                raise BrokerUnavailable("the tree of this app is gone with its ring")
+            if self.directory.owner() is not None:
+                return  # its supervisor dies with it, but a moment later
+            self._prepare()
+            self._revival = Revival(self._spec())
+        try:
+            guardian = self._revival.result(self._last_words)
+        except BaseException:
+            self._revival = None
+            raise
+        if guardian is not None:
+            if self.guardian is not None:
+                self.guardian.close()
+            self.guardian, self._revival = guardian, None
+            self._revivals += 1
+            if guardian.is_alive():
+                self._revivals = 0
+            elif self._revivals > _REVIVALS_MAX:
+                raise start_error("", self._last_words())
 
     def _last_words(self) -> str:
         with suppress(OSError):
@@ -241,20 +264,6 @@ def _require_kernel() -> None:
             f"Linux {os.uname().release} is too old for close_range",
             hint="Linux 5.9 or newer is needed",
         )
-
-
-def _start_error(line: str | None, words: str) -> StemError:
-    if line is None:
-        return RingError(f"the supervisor did not come up within {_START_S:g} s")
-    told = line.removeprefix("failed: ") or "the guardian ended"
-    kind, _, text = told.partition(": ")
-    if kind == "RingInUse":
-        return RingError(text)
-    last = words.splitlines()[-1] if words else None
-    return RingError(
-        f"the supervisor cannot run: {text or told}",
-        hint=f"its last words: {last}" if last else None,
-    )
 
 
 def _report_of(answer: dict[str, object]) -> StopReport:

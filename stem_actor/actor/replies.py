@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,8 @@ from contextlib import suppress
 from typing import Final
 
 from stem_actor.actor.cores import usable_cores
+from stem_actor.actor.strays import Strays
+from stem_actor.actor.waker import LoopWaker
 from stem_actor.errors import PayloadError
 from stem_actor.model.error import TaskError
 from stem_actor.ring.native import Status
@@ -23,8 +24,9 @@ __all__ = ["Replies"]
 
 _SPIN_NS: Final = 100_000
 _SLICE_NS: Final = 100_000_000
-_STRAY_NS: Final = 10_000_000
-_EARLY_MAX: Final = 65_536
+_SHORT_NS: Final = 10_000_000
+#: So many tickets may lie between a submission and the ``attach`` that belongs to it.
+_AHEAD_MAX: Final = 16_384
 _NS: Final = 1_000_000_000
 _CLAIM_BYTE: Final = b"\xc1"
 
@@ -37,34 +39,41 @@ class Replies:
     waits. Of many waiting threads one at a time leads and reads for all; the others
     sleep on it. Every sleep is bounded, so a lost wake-up costs 100 ms at most.
 
+    A new supervisor pushes every result that is kept once more. Tickets are given in
+    order, so the lowest one that is not attached yet tells a repeat, which is dropped,
+    from a reply that has overtaken its ``attach``, which is kept for it.
+
     Args:
         ring: Where replies come from.
-        wake_fd: The eventfd that the supervisor writes for event loops.
-        on_quiet: Called when a whole slice has passed without a reply.
+        waker: Of the event loops that wait.
+        strays: Takes the handles to which no reply will come.
+        on_quiet: Called when a whole slice has passed without a reply; never waits.
+            Returns whether all is well; if not, it is called more often.
         spool: Where large results are.
     """
 
     def __init__(
         self,
         ring: RingProducer,
-        wake_fd: int,
+        waker: LoopWaker,
+        strays: Strays,
         *,
-        on_quiet: Callable[[], None],
+        on_quiet: Callable[[], bool],
         spool: Spool,
     ) -> None:
         self.ring = ring
+        self._waker = waker
+        self._strays = strays
         self._spool = spool
-        self._wake_fd = wake_fd
         self._on_quiet = on_quiet
+        self._is_well = True
         self._waiting: dict[int, PendingHandle] = {}
-        #: Handles on tasks that another enqueue made: their ends are asked for.
-        #: By the handle's ``id``; one leaves only when it is settled.
-        self.strays: dict[int, PendingHandle] = {}
         self._early: dict[int, Reply] = {}
+        self._attached = 0  # every ticket up to this one is, or never will be
+        self._ahead: set[int] = set()  # those above it that are
         self._table = threading.Lock()
         self._leader = threading.Lock()
         self._moved = threading.Condition(threading.Lock())
-        self._loops: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
         self._spin_ns = spin_ns()
 
     @property
@@ -74,6 +83,11 @@ class Replies:
     def attach(self, ticket: int, handle: PendingHandle) -> None:
         """Have *handle* settled by the reply to *ticket*."""
         with self._table:
+            if ticket == self._attached + 1 and not self._ahead:
+                self._attached = ticket
+            elif not self._note(ticket, 1):
+                self._strays.add((handle,))
+                return
             reply = self._early.pop(ticket, None) if self._early else None
             if reply is None:
                 self._waiting[ticket] = handle
@@ -83,6 +97,9 @@ class Replies:
     def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
         """The same for consecutive tickets."""
         with self._table:
+            if not self._note(first_ticket, len(handles)):
+                self._strays.add(handles)
+                return
             self._waiting.update(enumerate(handles, first_ticket))
             tickets = range(first_ticket, first_ticket + len(handles))
             early = [
@@ -97,10 +114,9 @@ class Replies:
         """Wait until *handle* is settled; False when the time is over."""
         deadline = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         while not handle.is_settled:
-            left = _SLICE_NS if deadline is None else deadline - time.monotonic_ns()
+            left = self._slice_ns(deadline)
             if left <= 0:
-                return handle.is_settled
-            left = min(left, _STRAY_NS if self.strays else _SLICE_NS)
+                return self._look(handle)
             if self._leader.acquire(blocking=False):
                 try:
                     self._lead(handle, left)
@@ -115,26 +131,24 @@ class Replies:
         return True
 
     async def wait_async(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
-        """As ``wait``, on the running loop."""
+        """As ``wait``, on the running loop, which is never blocked."""
         deadline = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         loop = asyncio.get_running_loop()
         while not handle.is_settled:
-            left = _SLICE_NS if deadline is None else deadline - time.monotonic_ns()
+            left = self._slice_ns(deadline)
             if left <= 0:
-                return handle.is_settled
-            future: asyncio.Future[None] = loop.create_future()
-            self._listen(loop).add(future)
+                return self._look(handle)
+            future = self._waker.listen(loop)
             try:
                 self.drain_if_free()
                 if handle.is_settled or self.ring.arm():
                     continue
                 with suppress(TimeoutError):
-                    slice_ns = _STRAY_NS if self.strays else _SLICE_NS
-                    await asyncio.wait_for(future, min(left, slice_ns) / _NS)
+                    await asyncio.wait_for(future, left / _NS)
                     continue
-                self._on_quiet()
+                self._is_well = self._on_quiet()
             finally:
-                self._unlisten(loop, future)
+                self._waker.unlisten(loop, future)
         return True
 
     def drain_if_free(self) -> None:
@@ -145,11 +159,19 @@ class Replies:
             finally:
                 self._leader.release()
 
-    def abandon(self, settle: Callable[[PendingHandle], None]) -> None:
-        """Settle every waiting handle by *settle*: no reply will come any more."""
+    def move(self, ring: RingProducer, settle: Callable[[PendingHandle], None]) -> None:
+        """
+        Go on with another *ring*, whose tickets begin anew.
+
+        Every waiting handle is settled by *settle*: no reply will come any more.
+        """
         with self._table:
             handles = list(self._waiting.values())
             self._waiting.clear()
+            self._early.clear()
+            self._ahead.clear()
+            self._attached = 0
+            self.ring = ring
         for handle in handles:
             settle(handle)
 
@@ -170,19 +192,28 @@ class Replies:
                 payload = pack_failure(TaskError.from_exception(error))
         handle.settle(kind, attempt, starts, payload)
 
-    def close(self) -> None:
-        for loop in list(self._loops):
-            if not loop.is_closed():
-                loop.remove_reader(self._wake_fd)
-        self._loops.clear()
-
     # --- inside
+
+    def _slice_ns(self, deadline_ns: int | None) -> int:
+        """How long to wait at once; 0 or less when the time is over."""
+        calm = self._is_well and not self._strays
+        slice_ns = _SLICE_NS if calm else _SHORT_NS
+        if deadline_ns is None:
+            return slice_ns
+        return min(deadline_ns - time.monotonic_ns(), slice_ns)
+
+    def _look(self, handle: PendingHandle) -> bool:
+        """The last look of a wait, or the only one of a wait without any time."""
+        self.drain_if_free()
+        if not handle.is_settled:
+            self._is_well = self._on_quiet()
+        return handle.is_settled
 
     def _lead(self, handle: PendingHandle, slice_ns: int) -> None:
         if self._drain() or handle.is_settled:
             return
         if self.ring.wait(slice_ns, spin_ns=self._spin_ns) == Status.TIMEOUT:
-            self._on_quiet()
+            self._is_well = self._on_quiet()
         self._drain()
 
     def _drain(self) -> bool:
@@ -202,70 +233,55 @@ class Replies:
                 if handle is None:
                     continue
                 if kind == Kind.DUPLICATE:
-                    self.strays[id(handle)] = handle
+                    self._strays.add((handle,))
                 elif payload[:1] == _CLAIM_BYTE:
                     self.settle(handle, kind, attempt, starts, payload)
                 else:
                     handle.settle(kind, attempt, starts, payload)
-        if some and self._loops:
-            self._wake_loops()
+        if some and self._waker.has_loops:
+            self._waker.wake()
         return some
 
     def _claim(self, reply: Reply) -> PendingHandle | None:
         """A reply that overtook its ``attach``, or came twice after a restart."""
+        ticket = reply.ticket
         with self._table:
-            handle = self._waiting.pop(reply.ticket, None)
-            if handle is None:
-                # The oldest make room: a reply that came twice waits for ever, one
-                # that overtook its attach only for a moment.
-                if len(self._early) >= _EARLY_MAX:
-                    del self._early[next(iter(self._early))]
-                self._early[reply.ticket] = reply
+            handle = self._waiting.pop(ticket, None)
+            if handle is None and ticket > self._attached and ticket not in self._ahead:
+                self._early[ticket] = reply
             return handle
+
+    def _note(self, first: int, count: int) -> bool:
+        """
+        Note that *count* tickets from *first* on are attached; under ``_table``.
+
+        Returns:
+            False if they were given up before: their replies may have been dropped,
+            so that their ends must be asked for.
+        """
+        if first <= self._attached:
+            return False
+        if first == self._attached + 1:
+            self._attached += count
+        else:
+            self._ahead.update(range(first, first + count))
+            if len(self._ahead) > _AHEAD_MAX:
+                # Whoever submitted the first one missing was interrupted.
+                self._attached = min(self._ahead) - 1
+                for ticket in [each for each in self._early if each <= self._attached]:
+                    del self._early[ticket]
+        while self._attached + 1 in self._ahead:
+            self._attached += 1
+            self._ahead.remove(self._attached)
+        return True
 
     def _take(self, handle: PendingHandle, reply: Reply) -> None:
         """Take a reply that was here before its handle."""
         _ticket, kind, attempt, starts, payload = reply
         if kind == Kind.DUPLICATE:
-            self.strays[id(handle)] = handle
+            self._strays.add((handle,))
         else:
             self.settle(handle, kind, attempt, starts, payload)
-
-    def _listen(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Future[None]]:
-        futures = self._loops.get(loop)
-        if futures is None:
-            futures = self._loops[loop] = set()
-            loop.add_reader(self._wake_fd, self._on_wake)
-        return futures
-
-    def _unlisten(
-        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]
-    ) -> None:
-        futures = self._loops.get(loop)
-        if futures is None:
-            return
-        futures.discard(future)
-        if not futures:
-            # A loop that is closed later must not keep a reader of ours.
-            del self._loops[loop]
-            loop.remove_reader(self._wake_fd)
-
-    def _on_wake(self) -> None:
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._wake_fd)
-        self.drain_if_free()
-        self._wake_loops()
-
-    def _wake_loops(self) -> None:
-        for loop, futures in list(self._loops.items()):
-            for future in list(futures):
-                if not future.done():
-                    loop.call_soon_threadsafe(_resolve, future)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def spin_ns() -> int:

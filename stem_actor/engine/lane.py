@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.clock import Clock
 from stem_actor.engine.children import CHILD_RESULTS, inherited
 from stem_actor.engine.head import build_head, check_options
-from stem_actor.errors import PayloadError, QueueFull
+from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull
 from stem_actor.ids import parse_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
@@ -29,6 +29,7 @@ from stem_actor.tasks.task import Task
 __all__ = ["Line", "RingLane"]
 
 Args = dict[str, object]
+T = TypeVar("T")
 
 _BATCH: Final = 1024
 _DEFAULTS: Final = TaskEnqueueOptions()
@@ -136,6 +137,7 @@ class RingLane:
 
         Raises:
             QueueFull: If there is no room for all; a note says how many got through.
+            BrokerUnavailable: Likewise, if nobody runs the ring.
         """
         frame = self._frame(None, None, None)
         bodies = [frame.body(args) for args in maps]
@@ -150,7 +152,7 @@ class RingLane:
                 ids, ticket = frame.submitter.submit_many(
                     frame.head, batch, queue=self._head.queue, timeout_ns=timeout_ns
                 )
-            except (QueueFull, PayloadError) as error:
+            except (QueueFull, BrokerUnavailable, PayloadError) as error:
                 error.add_note(f"{len(handles)} of {len(bodies)} tasks were enqueued")
                 raise
             accepted: list[TaskHandle[Any]] = [
@@ -163,22 +165,26 @@ class RingLane:
     async def apublish(self, args: Args) -> TaskHandle[Any]:
         """Publish; waits for room without blocking the event loop."""
         frame = self._frame(None, None, None)
-        submitter = frame.submitter
+        body, submitter = frame.body(args), frame.submitter
+        end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
         # Once, not at each try: a large body is written to a file.
-        head, body = submitter.stow(frame.head, frame.body(args))
+        head, claim = await self._patiently(
+            end_ns, lambda: submitter.stow(frame.head, body)
+        )
+        stowed = replace(frame, head=head)
         try:
-            return await self._send_patiently(replace(frame, head=head), body)
-        except (QueueFull, PayloadError, asyncio.CancelledError):
-            submitter.discard(body)  # none of them comes after an acceptance
+            return await self._patiently(end_ns, lambda: self._send(stowed, claim, 0))
+        except (QueueFull, BrokerUnavailable, PayloadError, asyncio.CancelledError):
+            submitter.discard(claim)  # none of them comes after an acceptance
             raise
 
-    async def _send_patiently(self, frame: _Frame, body: bytes) -> TaskHandle[Any]:
-        end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
+    async def _patiently(self, end_ns: int, take: Callable[[], T]) -> T:
+        """Return what *take* does, tried until *end_ns* while it is refused."""
         pause_s = _PAUSE_S
         while True:
             try:
-                return self._send(frame, body, 0)
-            except QueueFull:
+                return take()
+            except (QueueFull, BrokerUnavailable):
                 left_s = (end_ns - self._line.clock.monotonic_ns()) / 1e9
                 if left_s <= 0:
                     raise

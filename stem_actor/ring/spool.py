@@ -8,10 +8,10 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from stem_actor.errors import PayloadError, PayloadTooLarge
+from stem_actor.errors import PayloadError, PayloadTooLarge, QueueFull
 from stem_actor.ids import new_id
 from stem_actor.ring.native import lib
-from stem_actor.ring.record import SPOOLED
+from stem_actor.ring.record import HEAD, SPOOLED
 
 __all__ = ["INLINE_MAX", "Spool", "is_claim"]
 
@@ -21,9 +21,16 @@ INLINE_MAX: Final = 60_000
 #: A claim check is no MessagePack: 0xc1 is the byte that the format never uses.
 _MARK: Final = b"\xc1stem-spool"
 _CLAIM: Final = struct.Struct("<QI")
-#: Where id and flags lie in a packed head.
+_FRESH: Final = ".tmp"
+#: Where id and flags lie in a packed head, and the length of the queue's name.
 _ID: Final = slice(16, 32)
 _FLAGS_AT: Final = 1
+_QUEUE_LEN: Final = slice(4, 6)
+
+#: What the arguments of all tasks may take together, or four of the largest payload.
+_QUOTA: Final = 1 << 30
+#: A writer looks at the directory after every such part of the quota.
+_LOOKS: Final = 256
 
 
 def is_claim(payload: bytes) -> bool:
@@ -33,22 +40,34 @@ def is_claim(payload: bytes) -> bool:
 
 class Spool:
     """
-    Files by task id: ``ID.RANDOM.args`` and ``ID.STARTS.out``.
+    Files by task id: ``ID.RANDOM.SIZE.args`` and ``ID.STARTS.out``.
 
     A file is written whole, then renamed, then named in a record: whoever reads a
     claim check finds every byte, and a crash before leaves only a ``.tmp``. The
     claim holds length and CRC-32C.
 
+    All arguments together may take *quota*. There is no counter that a crash could
+    leave wrong: their files are the account, and each bears its size in its name
+    before it has any bytes. Whoever makes one and then finds too much removes it
+    again, so of two that meet at most both are refused. A writer looks after every
+    256th part of the quota, which is what each may be above it. Results are bounded
+    by the slots that they are kept in.
+
     Args:
         path: The spool directory.
         limit: Largest payload, in bytes.
+        quota: Room for arguments, in bytes; None: 1 GiB or four times *limit*.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, quota: int | None = None) -> None:
         self._path = path
         self.limit = limit
+        self.quota: Final = max(_QUOTA, 4 * limit) if quota is None else quota
+        self._unseen = self.quota  # look at once: others may have been here
 
-    def put(self, name: str, payload: bytes, *, path: str) -> bytes:
+    def put(
+        self, name: str, payload: bytes, *, path: str, queue: str | None = None
+    ) -> bytes:
         """
         Keep *payload* as *name* and return its claim check.
 
@@ -56,19 +75,26 @@ class Spool:
             name: A file name made from the task's id.
             payload: The bytes.
             path: What they are called in errors.
+            queue: Whose arguments they are, which the quota is for; None: a result.
 
         Raises:
             PayloadTooLarge: If they are above the limit.
+            QueueFull: If the arguments of waiting tasks take the whole quota.
             PayloadError: If the file system has no room for them.
         """
         if len(payload) > self.limit:
             raise PayloadTooLarge(len(payload), self.limit, path=path)
-        fresh = self._path / f"{name}.tmp"
+        fresh = self._path / f"{name}{_FRESH}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+                if queue is not None:
+                    self._require_room(queue, len(payload))
                 file.write(payload)
             fresh.rename(self._path / name)
+        except QueueFull:
+            fresh.unlink(missing_ok=True)
+            raise
         except OSError as error:
             fresh.unlink(missing_ok=True)
             raise PayloadError(
@@ -95,6 +121,7 @@ class Spool:
         Raises:
             PayloadTooLarge: If the body is above the limit.
             PayloadError: If the file system has no room for it.
+            QueueFull: If the arguments of waiting tasks take the whole quota.
         """
         if len(head) + len(body) <= inline_max:
             return head, body
@@ -103,8 +130,10 @@ class Spool:
         marked[_ID] = task_id
         marked[_FLAGS_AT] |= SPOOLED
         # A task that was enqueued under this id before keeps the file of its own.
-        name = f"{task_id.hex()}.{secrets.token_hex(4)}.args"
-        return bytes(marked), self.put(name, body, path="args")
+        name = f"{task_id.hex()}.{secrets.token_hex(4)}.{len(body)}.args"
+        end = HEAD.size + int.from_bytes(head[_QUEUE_LEN], "little")
+        queue = head[HEAD.size : end].decode()
+        return bytes(marked), self.put(name, body, path="args", queue=queue)
 
     def discard(self, body: bytes) -> None:
         """Remove what *body* stands for, if it is a claim check; nobody will ask."""
@@ -131,6 +160,21 @@ class Spool:
         if len(payload) != size or lib.sa_crc32c(0, payload, size) != crc:
             raise PayloadError(f"the payload in {name} is damaged", path="payload")
         return payload
+
+    def _require_room(self, queue: str, size: int) -> None:
+        """Refuse *size* bytes whose file, empty as yet, is one too many."""
+        self._unseen += size
+        if self._unseen <= self.quota // _LOOKS:
+            return
+        if sum(map(_size_in, os.listdir(self._path))) > self.quota:
+            raise QueueFull(queue, self.quota, "bytes of large arguments")
+        self._unseen = 0
+
+
+def _size_in(name: str) -> int:
+    """Bytes of the arguments in the file *name*; 0 for another file."""
+    parts = name.removesuffix(_FRESH).split(".")
+    return int(parts[2]) if len(parts) == 4 and parts[3] == "args" else 0
 
 
 def _name_in(claim: bytes) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import select
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,9 +21,9 @@ import pytest
 
 from stem_actor import StemApp
 from stem_actor.actor.connection import Connection
-from stem_actor.actor.line import _introduce
-from stem_actor.errors import BrokerUnavailable, QueueFull, RingError, StemError
+from stem_actor.errors import QueueFull, RingError, StemError
 from stem_actor.ids import format_id, new_id
+from stem_actor.ring.spool import Spool
 from tests.app.conftest import Maker
 
 _LARGE = "x" * 100_000
@@ -212,12 +215,13 @@ def test_a_stray_is_kept_until_it_is_settled(
     add = app.registry.get("add").with_options(task_id=task_id, countdown=0.2)
     first, second = add.enqueue(1), add.enqueue(1)
 
-    def refuse(op: str, **_fields: object) -> dict[str, Any]:
-        raise BrokerUnavailable(f"no answer to {op!r}")
-
+    connection = app.connection
+    assert isinstance(connection, Connection)
     with monkeypatch.context() as patch:
-        patch.setattr(app.connection, "request", refuse)
-        with pytest.raises(BrokerUnavailable):
+        patch.setattr(
+            connection._line, "exchange", lambda _: {"error": "E", "message": "not now"}
+        )
+        with pytest.raises(StemError, match="not now"):
             second.result(timeout=10)
 
     assert second.result(timeout=10) == 1
@@ -240,6 +244,30 @@ def test_large_arguments_that_find_no_room_leave_no_file(
         app.close()
 
 
+def test_an_enqueue_waits_until_large_arguments_have_left_the_spool(
+    make_app: Maker, tmp_path: Path
+) -> None:
+    """They leave with the end of their task, however long its result is kept."""
+    end = tmp_path / "end"
+    with make_app(workers=1) as app:
+        connection, echo = app.connection, app.registry.get("echo")
+        assert isinstance(connection, Connection)
+        connection._spool = Spool(app.directory.spool, 1 << 20, quota=250_000)
+        brief, patient = (echo.with_options(enqueue_timeout=s) for s in (0.1, 30))
+        app.enqueue("wait_for", {"path": str(end)})
+        handles = [echo.enqueue(_LARGE) for _ in range(2)]
+
+        with pytest.raises(QueueFull, match="bytes of large arguments"):
+            brief.enqueue(_LARGE)
+        with pytest.raises(QueueFull, match="bytes of large arguments"):
+            asyncio.run(brief.aenqueue(_LARGE))
+        threading.Timer(0.2, end.touch).start()
+        handles += [patient.enqueue(_LARGE) for _ in range(2)]
+        handles += [asyncio.run(patient.aenqueue(_LARGE)) for _ in range(4)]
+
+        assert [handle.result(timeout=30) for handle in handles] == [_LARGE] * 8
+
+
 def test_a_refused_attachment_leaves_no_descriptor(app: StemApp) -> None:
     """The eventfd that came with it is closed by the supervisor."""
     connection = app.connection
@@ -252,7 +280,9 @@ def test_a_refused_attachment_leaves_no_descriptor(app: StemApp) -> None:
     before = _eventfds(owner)
 
     for _ in range(5):
-        packet, fds = _introduce(line, request, wake_fd)
+        socket.send_fds(line, [request], [wake_fd])
+        assert select.select([line], [], [], 10)[0]
+        packet, fds, _, _ = socket.recv_fds(line, 4096, 3)
         assert msgspec.msgpack.decode(packet)["error"] == "StemError"
         assert fds == []
     app.stats()  # answered after the last of them was let go

@@ -146,6 +146,52 @@ def test_one_producer_holds_half_the_slots_while_others_are_there(
     assert len(arena.live_slots()) == 64  # alone again, it may have them all
 
 
+def test_one_producer_holds_half_the_arena_while_others_are_there(
+    arena_of: Make,
+) -> None:
+    """Few tasks, much room: the cap on slots would never be reached."""
+    arena = arena_of(arena_bytes=1 << 20, slots=1024, workers=1)
+    worker = arena.start_worker(0)
+    (_, greedy), (row, other) = arena.connect(), arena.connect()
+    lib.sa_core_worker_quiet(arena.core, 0, 0)
+    large, theirs = Task(body=b"x" * 8000), []  # 8,192 bytes of the arena
+    for _ in range(100):
+        greedy.submit(large)
+        arena.settle()
+
+    mine = len(arena.live_slots())
+    for _ in range(20):
+        theirs += other.submit(large)
+        arena.settle()
+
+    assert mine == 64 == (1 << 19) // 8192
+    assert len(theirs) == 20
+    assert all(arena.find(each.id) for each in theirs)
+    other.close()
+    assert arena.detach(row) == lib.SA_OK
+    arena.settle()
+    assert len(arena.live_slots()) > mine + 20  # alone again, it may have it all
+    assert worker.take() is None
+
+
+def test_what_is_not_read_counts_as_held_room_until_it_is(arena_of: Make) -> None:
+    arena = arena_of(arena_bytes=1 << 20, slots=1024, workers=1)
+    worker = arena.start_worker(0)
+    (_, slow), _ = arena.connect(), arena.connect()
+    for _ in range(60):  # its reply ring fills, then its share of the arena
+        slow.submit(Task(), [b""] * 4)
+        run_all(arena, worker, b"r" * 8000)
+    slow.submit(Task(body=b"last"))
+    arena.settle()
+
+    held = not slow.admitted
+    while not slow.admitted:
+        assert slow.drain()
+        run_all(arena, worker, b"r" * 8000)
+
+    assert held
+
+
 def test_a_dead_producer_above_the_cap_can_still_be_detached(arena_of: Make) -> None:
     arena = arena_of(slots=64, workers=1)
     (row, dead), _ = arena.connect(), arena.connect()
