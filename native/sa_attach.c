@@ -46,6 +46,7 @@ sa_core_attach_worker(sa_core *core, uint32_t worker, void *ring, uint64_t len,
     struct sa_actor *actor = &core->actors[worker];
     uint8_t *bytes = ring;
     actor->words = words;
+    actor->head = words->head;
     actor->ncells = words->head.cells;
     actor->concurrency = concurrency;
     actor->cells = (uint64_t *)(bytes + SA_CELLS_AT);

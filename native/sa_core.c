@@ -203,6 +203,7 @@ sa_core_step(sa_core *core, int64_t now, int64_t wall, uint32_t budget)
             sa_core_deliver(core, &core->peers[i]);
     admit_all(core, budget);
     sa_expire(core, budget);
+    sa_sound_all(core);
     sa_offer(core, budget);
     sa_steal(core);
     for (uint32_t w = 0; w < core->options.workers_max; w++)

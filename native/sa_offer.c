@@ -4,16 +4,27 @@
 #include "sa_core.h"
 #include "sa_crash.h"
 
-enum { CHUNK = 16 };
+enum { CHUNK = 16, STALL_DWELLS = 10 };
+
+/* A worker that had room and did not begin what it was offered is stopped, or its
+ * loop is blocked: it is offered nothing until it looks for a task again. */
+static int
+is_stalled(struct sa_actor *actor)
+{
+    const uint64_t *beat = &actor->words->status.beat_ns;
+    if (actor->stalled && sa_load_relaxed(beat) != actor->stalled_beat)
+        actor->stalled = 0;
+    return actor->stalled;
+}
 
 /* How many offers a worker may hold.  An empty mailbox costs a wake-up, so
  * short tasks are offered ahead; the more a worker holds, the longer the last
  * one waits, so the product is kept near `dwell_ns`. */
 static uint32_t
-credits(const struct sa_core *core, const struct sa_actor *actor)
+credits(const struct sa_core *core, struct sa_actor *actor)
 {
     if (actor->spare || actor->state != SA_ACTOR_LIVE || actor->quarantined ||
-        actor->alone)
+        actor->alone || is_stalled(actor))
         return 0;
     uint32_t most = core->options.credits_max, want = most;
     if (actor->service_ns > 0)
@@ -58,12 +69,14 @@ offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
     uint32_t cell = actor->free_cells[--actor->nfree];
     sa_core_unqueue(core, number);
     struct sa_lease *lease = &actor->leases[cell];
-    *lease = (struct sa_lease){.slot = number, .offered_ns = core->now};
+    *lease = (struct sa_lease){.slot = number, .offered_ns = core->now,
+                               .offer = core->offers++};
     lease->limited = task->soft_ns || task->hard_ns || task->deadline_ns;
     lease->alone = (uint8_t)must_be_alone(core, actor, number);
     actor->alone += lease->alone;
     actor->limited += lease->limited;
     actor->leased++;
+    actor->offered_ns = core->now;
     core->cell_of_slot[number] = (uint16_t)cell;
     sa_slot_move(slot, SA_LEASED, worker); /* D2 */
     /* D3: from here the worker may take it. */
@@ -117,9 +130,10 @@ int
 sa_actor_revoke(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
 {
     struct sa_lease *lease = &actor->leases[cell];
-    uint64_t word = sa_load_acquire(&actor->cells[cell]);
-    if (lease->slot == SA_NONE || sa_cell_state(word) != SA_CELL_OFFERED)
+    if (lease->slot == SA_NONE)
         return 0;
+    /* Only the very word of our offer: any other may hide a start. */
+    uint64_t word = sa_cell_offered(core, lease->slot);
     if (!sa_cas(&actor->cells[cell], word, 0)) /* V1 */
         return 0;
     SA_CP("revoke.cell");
@@ -135,23 +149,23 @@ sa_actor_revoke(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
     return 1;
 }
 
-static int
-hungry(const struct sa_core *core, uint32_t *worker)
+/* A worker other than `not` that could start something at once; SA_NONE. */
+static uint32_t
+hungry(struct sa_core *core, uint32_t not)
 {
     for (uint32_t w = 0; w < core->options.workers_max; w++) {
-        const struct sa_actor *actor = &core->actors[w];
-        if (actor->state == SA_ACTOR_LIVE && !actor->spare && !actor->quarantined &&
-            actor->leased < actor->concurrency && actor->nfree) {
-            *worker = w;
-            return 1;
-        }
+        struct sa_actor *actor = &core->actors[w];
+        if (w != not && actor->state == SA_ACTOR_LIVE && !actor->spare &&
+            !actor->quarantined && actor->leased < actor->concurrency &&
+            actor->nfree && !is_stalled(actor))
+            return w;
     }
-    return 0;
+    return SA_NONE;
 }
 
 /* The oldest offer of `actor` that nobody has begun, if it is stale. */
 static uint32_t
-stale_offer(struct sa_core *core, const struct sa_actor *actor)
+stale_offer(struct sa_core *core, const struct sa_actor *actor, int64_t dwell_ns)
 {
     uint32_t best = SA_NONE;
     int64_t since = INT64_MAX;
@@ -165,7 +179,7 @@ stale_offer(struct sa_core *core, const struct sa_actor *actor)
     }
     if (best == SA_NONE)
         return best;
-    int64_t due = since + core->options.dwell_ns;
+    int64_t due = since + dwell_ns;
     if (due > core->now) {
         sa_core_wake_at(core, due);
         return SA_NONE;
@@ -173,26 +187,45 @@ stale_offer(struct sa_core *core, const struct sa_actor *actor)
     return best;
 }
 
-/* Work stealing: while somebody could start at once, no offer waits behind a
- * long task for more than a dwell. */
+/* One offer of worker `w` that somebody else could start at once, taken back. */
+static int
+steal_from(struct sa_core *core, uint32_t w)
+{
+    struct sa_actor *actor = &core->actors[w];
+    int64_t dwell = core->options.dwell_ns;
+    int has_room = actor->leased <= actor->concurrency;
+    if (has_room) {
+        dwell *= STALL_DWELLS; /* it may just be waking up */
+        if (!actor->leased || core->now - actor->offered_ns < dwell)
+            return 0; /* the sweep comes back */
+    }
+    if (hungry(core, w) == SA_NONE)
+        return 0;
+    uint32_t cell = stale_offer(core, actor, dwell);
+    if (cell == SA_NONE || !sa_actor_revoke(core, actor, cell))
+        return 0;
+    if (has_room) {
+        actor->stalled = 1;
+        actor->stalled_beat = sa_load_relaxed(&actor->words->status.beat_ns);
+    } else {
+        actor->service_ns = core->now - actor->last_done_ns; /* credits shrink */
+    }
+    return 1;
+}
+
+/* Work stealing: while somebody could start at once, no offer waits behind a long
+ * task for more than a dwell, or in a stopped worker for more than ten. */
 void
 sa_steal(struct sa_core *core)
 {
-    uint32_t idle;
-    if (core->ready.open_count || !hungry(core, &idle))
+    if (core->ready.open_count || hungry(core, SA_NONE) == SA_NONE)
         return;
     for (uint32_t w = 0; w < core->options.workers_max; w++) {
-        struct sa_actor *actor = &core->actors[w];
-        if (w == idle || actor->state == SA_ACTOR_ABSENT ||
-            actor->leased <= actor->concurrency)
+        if (core->actors[w].state == SA_ACTOR_ABSENT || !steal_from(core, w))
             continue;
-        uint32_t cell = stale_offer(core, actor);
-        if (cell == SA_NONE || !sa_actor_revoke(core, actor, cell))
-            continue;
-        actor->service_ns = core->now - actor->last_done_ns; /* credits shrink */
         sa_offer(core, 1);
         core->moved++;
-        if (!hungry(core, &idle))
+        if (hungry(core, SA_NONE) == SA_NONE)
             return;
     }
 }

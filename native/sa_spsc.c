@@ -26,7 +26,8 @@ void
 sa_spsc_writer(struct sa_spsc *ring, uint8_t *bytes, uint64_t cap, uint64_t *tail,
                const uint64_t *head)
 {
-    *ring = (struct sa_spsc){bytes, cap, tail, (uint64_t *)(uintptr_t)head, 0, 0, 0};
+    *ring = (struct sa_spsc){.bytes = bytes, .cap = cap, .tail = tail,
+                             .head = (uint64_t *)(uintptr_t)head};
     ring->local = sa_load_relaxed(tail);
     ring->other = sa_load_acquire(head);
     if (ring->local - ring->other > cap)
@@ -37,9 +38,9 @@ void
 sa_spsc_reader(struct sa_spsc *ring, uint8_t *bytes, uint64_t cap,
                const uint64_t *tail, uint64_t *head)
 {
-    *ring = (struct sa_spsc){bytes, cap, (uint64_t *)(uintptr_t)tail, head, 0, 0, 0};
-    ring->local = sa_load_relaxed(head);
-    ring->other = ring->local;
+    *ring = (struct sa_spsc){.bytes = bytes, .cap = cap, .head = head,
+                             .tail = (uint64_t *)(uintptr_t)tail};
+    ring->local = ring->other = ring->released = sa_load_relaxed(head);
 }
 
 uint64_t
@@ -162,6 +163,7 @@ void
 sa_spsc_release(struct sa_spsc *ring)
 {
     /* A4/C5, pairs with P3: our reads of the bytes are done. */
+    ring->released = ring->local;
     sa_store_release(ring->head, ring->local);
     SA_CP("ring.released");
 }

@@ -21,6 +21,7 @@ struct sa_spsc {
     uint64_t *head;    /* stored by the reader */
     uint64_t local;    /* own position: tail (writer) or head (reader) */
     uint64_t other;    /* last seen position of the other side */
+    uint64_t released; /* reader: what it has last stored in `head` */
     uint8_t stalled;   /* for the reader's use: what waits found no room yet */
 };
 

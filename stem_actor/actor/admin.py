@@ -8,20 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from stem_actor.actor.station import Station
-from stem_actor.ring.core import Fault, SlotView, State
+from stem_actor.actor.statuses import list_statuses, status_of
+from stem_actor.ring.core import Fault, State
 from stem_actor.ring.native import Status, ffi, lib
-from stem_actor.ring.record import unpack_record
 
 __all__ = ["VERBS", "status_of", "watch"]
 
-_NAMES: Final = {
-    State.READY: "queued",
-    State.DELAYED: "queued",
-    State.LEASED: "queued",
-    State.HELD: "queued",
-    State.PARKED: "queued",
-}
-_KINDS: Final = {1: "succeeded", 2: "failed", 3: "cancelled"}
 #: No start for so long while tasks wait means that something is stuck.
 _STUCK_NS: Final = 5 * 10**9
 _STOPPED: Final = frozenset({"T", "t", "Z"})
@@ -33,60 +25,6 @@ Answer = dict[str, object]
 def watch(station: Station, number: int) -> None:
     """Have the core say when slot *number* finishes."""
     lib.sa_core_watch(station.core.handle, number)
-
-
-def status_of(station: Station, task_id: bytes) -> Answer | None:
-    """Return the status of a task as a plain map; None if it is unknown."""
-    slot = station.core.find(task_id)
-    if slot is None:
-        return None
-    core = station.core
-    state = _NAMES.get(slot.state, "queued")
-    waiting: str | None = _waiting(station, slot)
-    if slot.state == State.FINISHED:
-        state, waiting = _KINDS[slot.out_kind], None
-    elif slot.state == State.LEASED and _is_running(station, slot):
-        state, waiting = "running", None
-    elif slot.state == State.DELAYED and slot.attempt:
-        state = "retried"
-    return {
-        "id": task_id,
-        "state": state,
-        "kind": slot.out_kind if slot.state == State.FINISHED else 0,
-        "queue": core.queue_name(slot.queue),
-        "attempt": slot.attempt,
-        "starts": slot.starts,
-        "crashes": slot.crashes,
-        "finishedNs": slot.finished_ns,
-        "payload": core.outcome(slot),
-        "waiting": waiting,
-        "createdNs": _created(station, slot),
-    }
-
-
-def _created(station: Station, slot: SlotView) -> int:
-    record = station.core.record(slot)
-    return unpack_record(record).head.created_ns if record else 0
-
-
-def _waiting(station: Station, slot: SlotView) -> str | None:
-    if slot.state == State.PARKED:
-        return "no worker knows its name"
-    if slot.state == State.DELAYED:
-        return "its time has not come"
-    if slot.state == State.HELD:
-        return "its worker has just died"
-    name = station.core.queue_name(slot.queue)
-    if (name, True) in station.core.queues():
-        return f"queue {name!r} is paused"
-    return "for a worker" if slot.state == State.READY else "in a worker's mailbox"
-
-
-def _is_running(station: Station, slot: SlotView) -> bool:
-    return any(
-        (found := station.core.running(slot.owner, cell)) and found[0] == slot.number
-        for cell in range(station.config.cells)
-    )
 
 
 def _status(station: Station, request: Request) -> Answer:
@@ -128,6 +66,7 @@ def _stats(station: Station, _request: Request) -> Answer:
         "deadLetters": station.dead_letters.count,
         "deadLettersDropped": station.dead_letters.dropped,
         "producers": len(station.producers.rows),
+        "connectionPauses": station.pauses,
         "recovered": dict(station.recovered),
     }
 
@@ -167,6 +106,13 @@ def _health(station: Station, _request: Request) -> Answer:
         problems.append(f"stopped worker processes: {', '.join(stopped)}")
     if not crew.live():
         problems.append("there is no worker")
+    if station.letters.problem is not None:
+        problems.append(station.letters.problem)
+    if station.is_deaf:
+        problems.append(
+            "the supervisor has no file descriptor left, and new connections wait: "
+            "raise RLIMIT_NOFILE, or close connections"
+        )
     return {"ok": not problems, "problems": problems, "workers": len(crew.live())}
 
 
@@ -265,6 +211,7 @@ def _dead_purge(station: Station, request: Request) -> Answer:
 
 VERBS: Final[dict[str, Callable[[Station, Request], Answer]]] = {
     "status": _status,
+    "list": list_statuses,
     "revoke": _revoke,
     "stats": _stats,
     "workers": _workers,

@@ -96,7 +96,9 @@ class AsyncWorkerActor(WorkerActor):
                 self._report(grant, Report(Kind.FAILED, failure))
                 return
             report = await aexecute(task, delivery, runtime, strategy=self.strategy)
-            self._report(grant, self.fit(grant, report))
+            self.look_after(report)
+            # Without a wait for room in the spool: neighbours run on this loop.
+            self._report(grant, self.fit(grant, report, wait_s=0))
         except Exception as error:
             # The start has no report, and would be "running" for ever: the worker
             # ends, and the supervisor classifies what it held.
@@ -113,9 +115,11 @@ class AsyncWorkerActor(WorkerActor):
         """A sync handler may use a loop of its own: hide this one from it."""
         loop = asyncio.get_running_loop()
         asyncio._set_running_loop(None)
+        self.mailbox.mark(grant.cell)  # a crash in here is this task's, and no other's
         try:
             report = self.start(grant)
         finally:
+            self.mailbox.mark(None)
             asyncio._set_running_loop(loop)
         self._report(grant, report)
 

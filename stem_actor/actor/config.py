@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from stem_actor.errors import RingError
+
 __all__ = ["SupervisorConfig", "read_config", "write_config"]
 
 
@@ -26,6 +28,8 @@ class SupervisorConfig:
         grace_ns: How long a drain waits before it interrupts what runs.
         strategy: Base and longest delay of the default retry strategy.
         strategy_seed: Chooses its jitter.
+        strategy_place: ``module:qualname`` of the user's own strategy, for workers
+            that import; empty: the default one is in force.
         handlers: Task name → ``module:qualname``, for workers that import.
         hooks: ``worker_init`` and ``worker_shutdown`` references, likewise.
     """
@@ -44,6 +48,7 @@ class SupervisorConfig:
     grace_ns: int = 10 * 10**9
     strategy: tuple[int, int] = (2 * 10**9, 300 * 10**9)
     strategy_seed: int | None = None
+    strategy_place: str = ""
     handlers: dict[str, str] = field(default_factory=dict)
     init_hooks: tuple[str, ...] = ()
     shutdown_hooks: tuple[str, ...] = ()
@@ -58,12 +63,23 @@ class SupervisorConfig:
 
 
 def write_config(path: Path, config: SupervisorConfig) -> None:
-    """Replace the file at *path* in one step."""
+    """
+    Replace the file at *path* in one step.
+
+    Raises:
+        RingError: If the directory has no room, or cannot be written.
+    """
     fresh = path.with_suffix(".tmp")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(msgspec.json.encode(config))
-    fresh.replace(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(config))
+        fresh.replace(path)
+    except OSError as error:
+        raise RingError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="set runtime_dir to where this user can write, and there is room",
+        ) from error
 
 
 def read_config(path: Path) -> SupervisorConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from stem_actor.actor import admin
+from stem_actor.actor.descriptors import are_left
 from stem_actor.actor.drain import Drain
 from stem_actor.actor.producers import Producer
 from stem_actor.actor.station import Station
@@ -25,6 +27,14 @@ PACKET_MAX: Final = 160 * 1024
 _BACKLOG: Final = 128
 _SESSIONS_MAX: Final = 256
 _CREDENTIALS: Final = struct.Struct("3i")
+#: What connections leave for the supervisor's own work: a new worker's pidfd, a look
+#: into /proc, the dead letters. One that attaches takes four.
+_RESERVE: Final = 8
+_AGAIN_S: Final = 0.1
+#: What a request may meet; the peer is told, and the supervisor goes on.
+_REFUSED: Final = (
+    StemError, OSError, sqlite3.Error, KeyError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -63,7 +73,7 @@ class ControlServer:
             os.umask(old)
         self._listener.listen(_BACKLOG)
         self._listener.setblocking(False)
-        self._station.loop.add_reader(self._listener.fileno(), self._accept)
+        self._listen()
 
     def on_finished(self, event: Event) -> None:
         """A watched task has ended: answer those who wait for it."""
@@ -74,15 +84,36 @@ class ControlServer:
 
     # --- connections
 
+    def _listen(self) -> None:
+        self._station.loop.add_reader(self._listener.fileno(), self._accept)
+
     def _accept(self) -> None:
         while True:
+            if not are_left(_RESERVE):
+                self._pause()
+                return
             try:
                 line, _ = self._listener.accept()
             except BlockingIOError:
+                self._station.is_deaf = False
                 return
-            except OSError:  # out of descriptors: those that wait are accepted later
+            except OSError:
+                self._pause()
                 return
             self._welcome(line)
+
+    def _pause(self) -> None:
+        """
+        Out of descriptors: those that connect wait in the backlog for a while.
+
+        Left in the loop, a listener that cannot be accepted from is ready for ever.
+        """
+        station = self._station
+        if not station.is_deaf:
+            station.is_deaf = True
+            station.pauses += 1
+        station.loop.remove_reader(self._listener.fileno())
+        station.loop.call_later(_AGAIN_S, self._listen)
 
     def _welcome(self, line: socket.socket) -> None:
         raw = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -160,7 +191,7 @@ class ControlServer:
                 if verb is None:
                     raise StemError(f"the supervisor knows no {op!r}")
                 self._answer(session, seq, verb(self._station, request))
-        except (StemError, OSError, KeyError, TypeError, ValueError) as error:
+        except _REFUSED as error:
             answer = {"error": type(error).__name__, "message": str(error)}
             self._answer(session, seq, answer)
         finally:
@@ -176,6 +207,11 @@ class ControlServer:
         producer = None
         if session.producer is not None:
             raise StemError("this connection has a ring already")
+        if wake_fd < 0:  # sent by every producer; the kernel has dropped it here
+            raise StemError(
+                "the supervisor has no file descriptor left",
+                hint="raise RLIMIT_NOFILE, or close connections",
+            )
         if "ring" in request:
             producer = producers.resume(int(request["ring"]), session.pid, wake_fd)
         resumed = producer is not None

@@ -6,39 +6,36 @@ import os
 import signal
 import socket
 import struct
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Final, Protocol
 
 from stem_actor.actor import verbs
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.fence import born_at, fence
 from stem_actor.actor.judge import Cause
+from stem_actor.actor.oom import OomWatch
+from stem_actor.actor.restart_budget import RestartBudget
 from stem_actor.actor.verbs import Message, Verb
+from stem_actor.actor.worker_ring import open_worker_ring
 from stem_actor.clock import Clock
 from stem_actor.ring.core import NO_SLOT, Core, Fault
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.native import Status, lib, raise_for
-from stem_actor.ring.segment import Segment, create_segment, open_segment
+from stem_actor.ring.segment import Segment
 
 __all__ = ["Crew", "Member", "Phase"]
 
-_SUBMIT_BYTES: Final = 1 << 17
-_OUTBOX_BYTES: Final = 1 << 19
-#: OTP's restart intensity, for deaths outside any task only.
-_BUDGET: Final = 10
-_BUDGET_NS: Final = 60 * 10**9
-_BACK_OFF_MAX_NS: Final = 60 * 10**9
 _LAST_WORDS: Final = 16 * 1024
 #: Worker rows in the core segment, ``SA_WORKERS_MAX``.
 _ROWS: Final = 1024
 _SETTLE_S: Final = 0.05
 #: Where the number of cells stands in the head of a ring file.
 _CELLS_AT: Final = 12
+#: Where it says when its worker last looked for a task.
+_BEAT_AT: Final = 1280
 
 
 class Phase(StrEnum):
@@ -74,6 +71,7 @@ class Member:
     is_spare: bool = False
     is_buried: bool = True
     is_leaving: bool = False
+    asked_ns: int = 0
     born_ns: int = 0
     born_finished: int = 0
     kill_fault: int = Fault.NONE
@@ -112,27 +110,30 @@ class Crew:
         self._loop = loop
         self._claim = claim
         self._on_death = on_death
-        self._idle_deaths: deque[int] = deque(maxlen=_BUDGET + 1)
-        self._back_off_ns = 0
-        self._ooms = _oom_kills()
+        self._budget = RestartBudget()
+        self._ooms = OomWatch()
         self.is_stopping = False
         self.paused_until_ns = 0
         self.last_error: str | None = None
         self.members: list[Member] = []
+        self._retired: list[Segment] = []  # mapped for as long as the core lives
 
     @property
     def count_max(self) -> int:
         return self._config.workers + 1
 
-    def open_rings(self, instance: bytes) -> None:
-        """Create or open each worker's ring and attach it, before recovery."""
+    def open_rings(self) -> None:
+        """
+        Create or open each worker's ring and attach it, before recovery.
+
+        So is the ring of an index that no worker has any more: the outcomes and the
+        children that its last one committed count like all others. Its file stays, as
+        slots may name positions in it.
+        """
         self._fence()
-        for index in range(self.count_max):
+        for index in range(self._core.workers_max):
             path = self._directory.worker_ring(index)
-            if path.exists():
-                ring = open_segment(path, writable=True)
-            else:
-                ring = self._create_ring(index, instance)
+            ring = open_worker_ring(path, index, self._core, cells=self._config.cells)
             # A ring that was made for fewer coroutines takes as many as it has cells
             # for; its size cannot change while slots refer to it.
             (cells,) = struct.unpack("<I", ring.read(_CELLS_AT, 4))
@@ -141,6 +142,9 @@ class Crew:
                 self._core.handle, index, ring.at, ring.size, at_once
             )
             raise_for(rc, f"attaching {path}")
+            if index >= self.count_max:
+                self._retired.append(ring)
+                continue
             wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.members.append(Member(index, ring, wake))
 
@@ -169,6 +173,7 @@ class Crew:
             return
         raise_for(rc, f"preparing worker {member.index}")
         member.phase = Phase.ASKED
+        member.asked_ns = self._clock.monotonic_ns()
         member.is_buried = False
         member.is_leaving = False
         member.kill_fault, member.kill_slot = Fault.NONE, NO_SLOT
@@ -196,14 +201,19 @@ class Crew:
             )
             self._loop.call_later(0.05, self.ask, member)
             return
-        member.pid = message.pid
         # The guardian reaps it only after WATCHING: the pid is surely this process.
-        member.pidfd = os.pidfd_open(message.pid)
+        try:
+            born, pidfd = born_at(message.pid), os.pidfd_open(message.pid)
+        except OSError:  # out of descriptors: the worker waits, unwatched and idle
+            self._loop.call_later(_SETTLE_S, self.on_born, message)
+            return
+        member.pid, member.pidfd = message.pid, pidfd
         verbs.send(self._guardian, Message(Verb.WATCHING, pid=message.pid))
         member.phase = Phase.LIVE
+        member.is_spare = True
         member.born_ns = self._clock.monotonic_ns()
         row = self._core.worker_rows[member.index]
-        row.pid_start = born_at(message.pid)
+        row.pid_start = born
         row.pid, row.state, row.epoch = message.pid, 1, self._core.epoch
         member.born_finished = int(row.finished)
         self._loop.add_reader(member.pidfd, self._on_pidfd, member)
@@ -224,7 +234,7 @@ class Crew:
         member.pidfd, member.pid = -1, 0
         member.phase = Phase.ABSENT
         self._core.worker_rows[member.index].pid = 0
-        if not had_task and not self._was_asked_to_go(member, message.value):
+        if not had_task and not self._is_excused(member, message.value, cause):
             self._count_idle_death(cause)
         self.ask(member)
 
@@ -294,6 +304,8 @@ class Crew:
                 os.close(member.pidfd)
             os.close(member.wake_fd)
             member.ring.close()
+        for ring in self._retired:
+            ring.close()
 
     # --- inside
 
@@ -308,26 +320,15 @@ class Crew:
 
     def _balance(self) -> None:
         """Let as many live members take tasks as there are to be; the rest spare."""
-        wanted = self._config.workers
-        for member in self.members:
-            if member.phase is not Phase.LIVE or member.is_leaving:
-                continue
-            spare = wanted <= 0
-            wanted -= 1
-            if member.is_spare != spare or spare:
-                member.is_spare = spare
-            lib.sa_core_worker_spare(self._core.handle, member.index, int(spare))
-
-    def _create_ring(self, index: int, instance: bytes) -> Segment:
-        cells = self._config.cells
-        size = lib.sa_ring_size(cells, _SUBMIT_BYTES, _OUTBOX_BYTES)
-        ring = create_segment(self._directory.worker_ring(index), size)
-        rc = lib.sa_ring_init(
-            ring.at, ring.size, index, cells, _SUBMIT_BYTES, _OUTBOX_BYTES, instance
-        )
-        raise_for(rc, f"formatting {ring.path}")
-        ring.publish()
-        return ring
+        ready = [it for it in self.live() if not it.is_leaving]
+        # Who takes tasks goes on: demoted, it would run what it was offered beside
+        # the one in its place, and more would run at a time than there are to be.
+        ready.sort(key=lambda it: it.is_spare)
+        for rank, member in enumerate(ready):
+            member.is_spare = rank >= self._config.workers
+            lib.sa_core_worker_spare(
+                self._core.handle, member.index, int(member.is_spare)
+            )
 
     def _cause_of(self, member: Member, message: Message) -> Cause:
         status = message.value
@@ -337,7 +338,10 @@ class Crew:
         return Cause(
             signal=number,
             exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            oom=number == signal.SIGKILL and not killed_by_us and self._oom_struck(),
+            # Asked of unexplained kills alone: another death must not use it up.
+            oom=number == signal.SIGKILL
+            and not killed_by_us
+            and self._ooms.has_struck(),
             stack=self._last_words(member.index),
             reason=member.kill_reason,
             worker={
@@ -349,11 +353,6 @@ class Crew:
             late_ns=member.kill_late_ns,
         )
 
-    def _oom_struck(self) -> bool:
-        """Whether the kernel's counter has grown since it was last looked at."""
-        before, self._ooms = self._ooms, _oom_kills()
-        return self._ooms > before
-
     def _last_words(self, index: int) -> str | None:
         try:
             data = self._directory.last_words(index).read_bytes()[-_LAST_WORDS:]
@@ -361,32 +360,22 @@ class Crew:
             return None
         return data.decode("utf-8", "replace") or None
 
-    def _was_asked_to_go(self, member: Member, status: int) -> bool:
+    def _is_excused(self, member: Member, status: int, cause: Cause) -> bool:
+        """Whether a death outside any task says nothing about the next worker."""
         if member.is_leaving or member.kill_fault != Fault.NONE or self.is_stopping:
             return True
+        if cause.signal == signal.SIGKILL and not cause.oom:
+            # Struck from outside; but one that never looked for a task may have
+            # been so for what it did while it came up.
+            (beat_ns,) = struct.unpack("<Q", member.ring.read(_BEAT_AT, 8))
+            return bool(beat_ns > member.asked_ns)
         # A worker that was interrupted leaves by itself, cleanly, after its task.
         return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
 
     def _count_idle_death(self, cause: Cause) -> None:
         now = self._clock.monotonic_ns()
-        self._idle_deaths.append(now)
         words = (cause.stack or "").strip().splitlines()
         self.last_error = words[-1] if words else f"signal {cause.signal}"
-        recent = [at for at in self._idle_deaths if now - at < _BUDGET_NS]
-        if len(recent) <= _BUDGET:
-            self._back_off_ns = 0
-            return
-        doubled = 2 * self._back_off_ns or 10**9
-        self._back_off_ns = min(doubled, _BACK_OFF_MAX_NS)
-        self.paused_until_ns = now + self._back_off_ns
-
-
-def _oom_kills() -> int:
-    """How many processes of this control group the kernel has killed for memory."""
-    try:
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
-        text = Path("/sys/fs/cgroup", group.lstrip("/"), "memory.events").read_text()
-    except OSError:
-        return 0  # no unified hierarchy: what the kernel did is not known
-    counts = dict(line.split() for line in text.splitlines())
-    return int(counts.get("oom_kill", 0))
+        pause_ns = self._budget.spend(now)
+        if pause_ns:
+            self.paused_until_ns = now + pause_ns

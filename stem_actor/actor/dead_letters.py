@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS dropped (entries INTEGER NOT NULL);
 INSERT INTO dropped SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM dropped);
 """
 _COLUMNS: Final = "id, name, queue, attempt, starts, crashes, died_ns, record, error"
+_INSERT: Final = (
+    f"INSERT OR IGNORE INTO dead ({_COLUMNS})"  # noqa: S608 - constants only
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _SEQ_MAX: Final = (1 << 63) - 1
 
 
@@ -77,20 +81,34 @@ class DeadLetterStore:
         self._db.executescript(_SCHEMA)
         row = self._db.execute("SELECT count(*), total(length(record)) FROM dead")
         self._entries, self._bytes = (int(it) for it in row.fetchone())
+        row = self._db.execute("SELECT entries FROM dropped")
+        self._dropped = int(row.fetchone()[0])
 
     def add(self, letters: Sequence[DeadLetter]) -> Sequence[bytes]:
-        """Write *letters* in one transaction; returns the ids that the bounds cost."""
-        with self._transaction():
-            for letter in letters:
-                added = self._db.execute(
-                    f"INSERT OR IGNORE INTO dead ({_COLUMNS})"  # noqa: S608 - constant
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    _row_of(letter),
-                ).rowcount
-                if added > 0:
-                    self._entries += 1
-                    self._bytes += len(letter.record)
-            return self._bound(letters[-1].died_ns)
+        """
+        Write *letters* in one transaction; returns the ids that the bounds cost.
+
+        Raises:
+            sqlite3.Error: If the file cannot be written; it is as it was.
+        """
+        if not letters:
+            return []
+        before = self._entries, self._bytes, self._dropped
+        try:
+            with self._transaction():
+                for letter in letters:
+                    added = self._db.execute(_INSERT, _row_of(letter)).rowcount
+                    if added > 0:
+                        self._entries += 1
+                        self._bytes += len(letter.record)
+                return self._bound(letters[-1].died_ns)
+        except BaseException:
+            self._entries, self._bytes, self._dropped = before
+            raise
+
+    def count_dropped(self, count: int) -> None:
+        """Count letters that never came in; written down with the next that do."""
+        self._dropped += count
 
     def list(
         self,
@@ -156,8 +174,8 @@ class DeadLetterStore:
 
     @property
     def dropped(self) -> int:
-        """How many entries the bounds have cost."""
-        return int(self._db.execute("SELECT entries FROM dropped").fetchone()[0])
+        """How many entries the bounds have cost, or a file that was full."""
+        return self._dropped
 
     def close(self) -> None:
         self._db.close()
@@ -185,13 +203,15 @@ class DeadLetterStore:
             if not rows:
                 break
             gone += self._gone(rows)
-        if gone:
-            self._db.execute("UPDATE dropped SET entries = entries + ?", [len(gone)])
+        self._dropped += len(gone)
+        self._db.execute(
+            "UPDATE dropped SET entries = ? WHERE entries <> ?", [self._dropped] * 2
+        )
         return gone
 
 
 class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT; ROLLBACK when the body raises."""
+    """BEGIN IMMEDIATE … COMMIT; ROLLBACK when the body, or the commit, fails."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -200,7 +220,12 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:  # a full disk may have rolled it back
+                self._db.execute("ROLLBACK")
 
 
 def _row_of(letter: DeadLetter) -> tuple[object, ...]:

@@ -1,5 +1,5 @@
 """
-The descriptors that a forked process inherits.
+The descriptors of a process: those that it inherits by a fork, and those that are left.
 
 What is shared with the host through the kernel (sockets, pipes, epoll, eventfd,
 timerfd, signalfd, inotify, pidfd) becomes a *tombstone*: its number stays taken and
@@ -50,6 +50,21 @@ def silence_stdin() -> None:
             os.dup2(null, number)
     if null > 2:
         os.close(null)
+
+
+def are_left(count: int) -> bool:
+    """Return whether *count* more descriptors can be opened now."""
+    found: list[int] = []
+    try:
+        for _ in range(count):
+            found.append(os.dup(0))
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        for number in found:
+            os.close(number)
 
 
 def _is_shared(number: int) -> bool:

@@ -21,11 +21,14 @@ def born_at(pid: int) -> int:
     Return when *pid* began, in clock ticks since boot; 0 if it is dead.
 
     Pid and birth together mean one process for good; a pid alone is given again.
+
+    Raises:
+        OSError: If the kernel does not tell; want of descriptors is no death.
     """
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     return 0 if fields[_STATE] in ("Z", "X") else int(fields[_BORN])
 

@@ -116,7 +116,7 @@ class Limits:
             return
         try:
             rss = psutil.Process(member.pid).memory_info().rss
-        except psutil.Error:
+        except (psutil.Error, OSError):  # dead, or no descriptor to look with
             return
         if self._config.hard_memory and rss > self._config.hard_memory:
             self._crew.kill(member, Fault.MEMORY, reason="memory")
@@ -135,6 +135,6 @@ def _children_of(pid: int) -> list[int]:
 def _zombies_in(pids: list[int]) -> int:
     count = 0
     for pid in pids:
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):
             count += psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     return count

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.crew import Crew
 from stem_actor.actor.dead_letters import DeadLetterStore
+from stem_actor.actor.letter_box import LetterBox
 from stem_actor.actor.producers import Producers
 from stem_actor.clock import Clock
 from stem_actor.ring.core import Core
@@ -26,6 +27,9 @@ class Station:
         pump: Lets the core work now; call it after each change of its state.
         stop: Ends the tree.
         recovered: What the last recovery found, by kind.
+        is_deaf: Whether there are no descriptors left for new connections.
+        pauses: How often that has come to be.
+        letters: On their way into ``dead_letters``.
     """
 
     directory: RingDirectory
@@ -39,6 +43,14 @@ class Station:
     pump: Callable[[], None]
     stop: Callable[[], None]
     recovered: dict[str, int] = field(default_factory=dict)
+    is_deaf: bool = False
+    pauses: int = 0
+    letters: LetterBox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.letters = LetterBox(
+            self.core, self.dead_letters, self.loop, self.drop_spooled
+        )
 
     def drop_spooled(self, task_ids: Iterable[bytes]) -> None:
         """Remove the spooled arguments of dead letters that are gone."""

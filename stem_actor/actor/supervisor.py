@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from stem_actor.actor import verbs
 from stem_actor.actor.config import SupervisorConfig, read_config
 from stem_actor.actor.control import ControlServer
 from stem_actor.actor.crew import Crew, Member
-from stem_actor.actor.dead_letters import DeadLetter, DeadLetterStore
+from stem_actor.actor.dead_letters import DeadLetterStore
 from stem_actor.actor.drain import Drain
 from stem_actor.actor.judge import Cause, Judge
 from stem_actor.actor.limits import Limits
@@ -25,11 +27,9 @@ from stem_actor.actor.producers import Producers
 from stem_actor.actor.station import Station
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.clock import Clock, SystemClock
-from stem_actor.errors import StemError
+from stem_actor.errors import RingError, StemError
 from stem_actor.ring.core import Core, Event, EventType, Fault, State, create_core
 from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.native import lib
-from stem_actor.ring.record import unpack_record
 from stem_actor.ring.segment import Segment, create_segment, open_segment
 
 __all__ = ["Supervisor", "main"]
@@ -100,7 +100,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Recover, open for business, ask for workers."""
-        self.crew.open_rings(self.core.instance)
+        self.crew.open_rings()
         self.producers.reopen()
         now, wall = self.clock.monotonic_ns(), self.clock.wall_ns()
         self.station.recovered = self.core.recover(now, wall)
@@ -140,7 +140,11 @@ class Supervisor:
             events = self._unclaimed + self.core.events()
             if events:
                 self._unclaimed = []
-                self._handle(events)
+                try:
+                    self._handle(events)
+                except BaseException:
+                    self._arm(sweep)  # whatever it is, the clock must not stop
+                    raise
             elif left:
                 self._arm(left)
                 return
@@ -166,13 +170,13 @@ class Supervisor:
                     # Held since before this supervisor: the fence is all we know.
                     self._undecided.append((event.slot, event.gen, Cause()))
                 case EventType.FREED_SPOOL:
-                    self._remove_spool(event.task_id)
+                    self._remove_spool(event.task_id, is_kept=bool(event.a))
                 case EventType.CORRUPT:
                     self._on_corrupt(event)
                 case EventType.WATCHED:
                     self.control.on_finished(event)
         if dead:
-            self._write_dead_letters(dead)
+            self.station.letters.post(dead)
 
     # --- what the core leaves to us
 
@@ -198,39 +202,15 @@ class Supervisor:
             if not self.judge.judge(slot, cause):
                 self._undecided.append((number, gen, cause))
 
-    def _write_dead_letters(self, events: list[Event]) -> None:
-        letters, slots = [], []
-        for event in events:
-            slot = self.core.slot(event.slot)
-            if slot.gen != event.gen or slot.state != State.FINISHED:
-                continue
-            record = self.core.record(slot)
-            head = unpack_record(record).head
-            slots.append(slot)
-            letters.append(
-                DeadLetter(
-                    task_id=slot.task_id,
-                    name=head.name,
-                    queue=head.queue,
-                    attempt=slot.attempt,
-                    starts=slot.starts,
-                    crashes=slot.crashes,
-                    died_ns=slot.finished_ns,
-                    record=record,
-                    error=self.core.outcome(slot),
-                )
-            )
-        if not letters:
-            return
-        dropped = self.dead_letters.add(letters)  # first the file, then the slot
-        self.station.drop_spooled(dropped)
-        for slot in slots:
-            lib.sa_core_dead_lettered(self.core.handle, slot.number, slot.gen)
-
-    def _remove_spool(self, task_id: bytes) -> None:
-        """The slot is gone. A result may still be on its way into a handle."""
+    def _remove_spool(self, task_id: bytes, *, is_kept: bool) -> None:
+        """
+        The task has ended; unless its result *is_kept*, the slot is gone too. A result
+        may then still be on its way into a handle.
+        """
         for path in self.directory.spool.glob(f"{task_id.hex()}*"):
             if path.suffix == ".out":
+                if is_kept:
+                    continue
                 self.loop.call_later(_RESULT_LINGERS_S, _unlink, path)
             elif task_id not in self.dead_letters:  # a replay needs its arguments
                 _unlink(path)
@@ -254,13 +234,11 @@ class Supervisor:
         kind, number = (
             ("worker", event.worker) if event.a == 0 else ("producer", event.worker)
         )
-        print(
-            f"stem-supervisor: the ring of {kind} {number} is corrupt", file=sys.stderr
-        )
-        if event.a == 0:
-            self.crew.kill(self.crew.members[number], Fault.CORRUPT, reason="corrupt")
-        else:
+        if event.a != 0:
             self.producers.quarantine(number)
+        elif number < len(self.crew.members):  # else nobody lives there any more
+            self.crew.kill(self.crew.members[number], Fault.CORRUPT, reason="corrupt")
+        _say(f"the ring of {kind} {number} is corrupt")
 
     # --- the guardian
 
@@ -303,9 +281,11 @@ class Supervisor:
             segment = create_core(
                 path, slots=self.config.slots, arena_bytes=self.config.arena_bytes
             )
+        # Rings of more workers than there are to be still hold what those committed.
+        rings = self.directory.worker_ring_count()
         return Core(
             segment,
-            workers_max=self.config.workers + 1,
+            workers_max=max(self.config.workers + 1, rings),
             result_ttl_ns=self.config.result_ttl_ns,
             queues=self.config.queues,
         )
@@ -352,14 +332,26 @@ def main(argv: list[str] | None = None) -> Any:
         directory = RingDirectory(path, is_anonymous=config.is_anonymous)
         code = uvloop.run(_supervise(directory, config))
     except Exception as error:
-        if isinstance(error, StemError):
-            line = f"{type(error).__name__}: {error}"
-        else:
-            import traceback
-
-            traceback.print_exc()
-            line = f"{type(error).__name__}: {error}"
         with suppress(OSError):
-            os.write(STATUS_FD, f"failed: {line}\n".encode())
+            os.write(STATUS_FD, f"failed: {_reason(error, path)}\n".encode())
+        if not isinstance(error, StemError):
+            with suppress(OSError):
+                traceback.print_exc()
         sys.exit(70)
     sys.exit(code)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """One line for the host: what is wrong, and where it can be helped, how."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
+        error = RingError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="free memory there, or set runtime_dir to where there is room",
+        )
+    return f"{type(error).__name__}: {error}"
+
+
+def _say(line: str) -> None:
+    """Write to the log; it may lie on a file system that is full."""
+    with suppress(OSError):
+        print(f"stem-supervisor: {line}", file=sys.stderr)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from stem_actor.actor.birth import Birth
+from stem_actor.actor.descriptors import are_left
 from stem_actor.actor.limits import LAST_WORDS_SIGNAL
 from stem_actor.actor.runtime import ChildSubmitter, WorkerRuntime
 from stem_actor.actor.soft import SoftLimit
 from stem_actor.engine.execute import Report, execute
 from stem_actor.engine.wish import NO_WISH, wish_of
-from stem_actor.errors import PayloadError
+from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
 from stem_actor.policy.strategy import RetryStrategy
 from stem_actor.ring.directory import RingDirectory
@@ -40,6 +41,9 @@ DEPTH_MAX: Final = 64
 #: Above this a result goes to the spool; the second, when the arena is short.
 _RESULT_MAX: Final = 60_000
 _SMALL: Final = 1024
+#: How long a result waits for room in the spool before its task fails, in seconds.
+_SPOOL_S: Final = 5.0
+_SPOOL_AGAIN_S: Final = 0.05
 #: In place of a delay, which only a retry has: the payload is a claim check.
 _IS_SPOOLED: Final = 1
 #: Exit status of a handler's child that has left the handler.
@@ -165,8 +169,9 @@ class WorkerActor:
             delivery = self.delivery(grant)
             report = execute(task, delivery, runtime, strategy=self.strategy)
         except PayloadError as error:  # the body is not where its claim check says
-            return Report(Kind.FAILED, pack_failure(TaskError.from_exception(error)))
+            return _failure(error)
         else:
+            self.look_after(report)
             return self.fit(grant, report)
         finally:
             if self.is_child:
@@ -174,6 +179,11 @@ class WorkerActor:
             self.soft.current = None
             if runtime.was_interrupted:
                 self.is_leaving = True
+
+    def look_after(self, report: Report) -> None:
+        """A handler that has left no descriptor open to its worker ends it."""
+        if report.kind != Kind.SUCCEEDED and not are_left(1):
+            self.is_leaving = True
 
     def delivery(self, grant: Grant) -> Delivery:
         """Return what the engine needs of *grant*; the body is copied or fetched."""
@@ -194,20 +204,33 @@ class WorkerActor:
             wish.load_policy,
         )
 
-    def fit(self, grant: Grant, report: Report) -> Report:
-        """Move a result that is too large for the ring to the spool."""
+    def fit(self, grant: Grant, report: Report, *, wait_s: float = _SPOOL_S) -> Report:
+        """
+        Move a result that is too large for the ring to the spool.
+
+        While the file system is full it waits, *wait_s* at most: what has been done
+        is worth more than the time. Limits end the wait as they end the handler.
+        """
         size = len(report.payload)
         if report.kind not in (Kind.SUCCEEDED, Kind.FAILED):
             return report  # a retry carries its delay, and an error that is bounded
         if size <= _RESULT_MAX and (size <= _SMALL or not self.mailbox.has_pressure):
             return report
         name = f"{grant.task_id().hex()}.{grant.starts}.out"
-        try:
-            claim = self.spool.put(name, report.payload, path="the result")
-        except PayloadError as error:
-            failure = pack_failure(TaskError.from_exception(error))
-            return Report(Kind.FAILED, failure)
-        return Report(report.kind, claim, _IS_SPOOLED)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                claim = self.spool.put(name, report.payload, path="the result")
+            except PayloadTooLarge as error:
+                return _failure(error)
+            except PayloadError as error:  # no room: for a file, that is
+                if size <= _RESULT_MAX:
+                    return report
+                if time.monotonic() >= deadline:
+                    return _failure(error)
+                time.sleep(_SPOOL_AGAIN_S)
+            else:
+                return Report(report.kind, claim, _IS_SPOOLED)
 
     @staticmethod
     def refuse(grant: Grant) -> Report | None:
@@ -237,6 +260,10 @@ class WorkerActor:
         faulthandler.enable(words, all_threads=True)
         faulthandler.register(LAST_WORDS_SIGNAL, words, all_threads=True)
         return words
+
+
+def _failure(error: PayloadError) -> Report:
+    return Report(Kind.FAILED, pack_failure(TaskError.from_exception(error)))
 
 
 _NODES: Final = ffi.new("uint32_t *") if ffi is not None else None

@@ -31,6 +31,9 @@ _EVENTS: Final = 1024
 _STEP_NS: Final = 2_000_000
 _PAGE: Final = 4096
 _SLOT_BYTES: Final = 128
+_QUEUES: Final = 256
+#: Where a slot has its id.
+_ID_AT: Final = 8
 #: Where a slot has the top byte of its word, whose upper half is the state; and its
 #: queue, in units of four bytes.
 _STATE_AT: Final = 7
@@ -149,6 +152,7 @@ class Core:
         queues: tuple[str, ...] = (),
     ) -> None:
         self.segment = segment
+        self.workers_max: Final[int] = workers_max
         self._super: Any = ffi.cast("struct sa_super *", segment.at)
         options = ffi.new("struct sa_core_options *")
         options.workers_max = workers_max
@@ -260,6 +264,23 @@ class Core:
         wanted = frozenset(states)
         return [number for number, top in enumerate(tops) if top >> 4 in wanted]
 
+    def ids_in(self, *states: int, queue: int | None) -> list[tuple[bytes, int]]:
+        """
+        Return id and number of each slot that is in one of *states*.
+
+        Args:
+            states: States other than FREE.
+            queue: Only of the queue with this number; None: of all.
+        """
+        table = memoryview(self._table())
+        queues = table.cast("I")[_QUEUE_AT :: _SLOT_BYTES // 4]
+        return [
+            (bytes(table[at : at + 16]), number)
+            for number in self.numbers_in(*states)
+            if queue is None or queues[number] == queue
+            for at in (number * _SLOT_BYTES + _ID_AT,)
+        ]
+
     def find(self, task_id: bytes) -> SlotView | None:
         """Return the slot of a task, live or finished."""
         number = lib.sa_core_find(self.handle, task_id)
@@ -277,10 +298,17 @@ class Core:
         row = self._queues[number]
         return bytes(ffi.buffer(row.name, row.name_len)).decode()
 
+    def queue_number(self, name: str) -> int | None:
+        """Return the number of the queue *name*; None if there is none."""
+        for number in range(_QUEUES):
+            if self._queues[number].used and self.queue_name(number) == name:
+                return number
+        return None
+
     def queues(self) -> list[tuple[str, bool]]:
         """Return each queue's name and whether it is paused."""
         found = []
-        for number in range(256):
+        for number in range(_QUEUES):
             if not self._queues[number].used:
                 continue
             found.append((self.queue_name(number), bool(self._queues[number].paused)))

@@ -72,9 +72,12 @@ def create_segment(path: Path, size: int) -> Segment:
         fresh.unlink(missing_ok=True)  # of one that died here
         fd = os.open(fresh, flags, 0o600)
     except OSError as error:
+        is_out = error.errno in (errno.EMFILE, errno.ENFILE)
         raise RingError(
             f"{path} cannot be created: {error.strerror}",
-            hint="set runtime_dir to a directory that this user can write",
+            hint="raise RLIMIT_NOFILE, or close connections"
+            if is_out
+            else "set runtime_dir to a directory that this user can write",
         ) from error
     try:
         os.posix_fallocate(fd, 0, size)

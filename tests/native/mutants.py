@@ -35,10 +35,10 @@ MUTANTS = (
     Mutant(
         "lost start: cell before slot word",
         "sa_recover.c",
-        "        lost_start(core, number, why);\n",
-        "        sa_store_release(&actor->cells[c], 0);\n"
-        '        SA_CP("mutant");\n'
-        "        lost_start(core, number, why);\n",
+        "    lost_start(core, number, why);\n",
+        "    sa_store_release(&actor->cells[cell], 0);\n"
+        '    SA_CP("mutant");\n'
+        "    lost_start(core, number, why);\n",
     ),
     Mutant(
         "outcome: cell before slot word",
@@ -66,7 +66,7 @@ MUTANTS = (
         "revoke by a blind store",
         "sa_offer.c",
         "    if (!sa_cas(&actor->cells[cell], word, 0)) /* V1 */\n        return 0;\n",
-        "    sa_store_release(&actor->cells[cell], 0);\n",
+        "    (void)word;\n    sa_store_release(&actor->cells[cell], 0);\n",
     ),
     Mutant(
         "head before slot word",
@@ -108,9 +108,9 @@ MUTANTS = (
     ),
     Mutant(
         "an offer counts as a start",
-        "sa_recover.c",
-        "    return word == sa_cell_word(SA_CELL_TAKEN, ",
-        "    return sa_cell_slot(word) == number && 0 != sa_cell_word(SA_CELL_TAKEN, ",
+        "sa_sound.c",
+        "        return SA_LOOK_OFFERED;\n",
+        "        return SA_LOOK_TAKEN;\n",
     ),
     Mutant(
         "unstarted offers go to the back",
@@ -123,11 +123,10 @@ MUTANTS = (
     Mutant(
         "finished before its outcome",
         "sa_slots.c",
-        '    slot->out_len = len;\n    SA_CP("finish.outcome");\n'
-        "    struct sa_var last = *var;\n",
-        "    struct sa_var last = *var;\n"
-        "    sa_slot_commit(slot, SA_FINISHED, 0, &last);\n"
-        "    slot->out_len = len;\n",
+        "    slot->finished_ns = core->wall;\n    slot->out_len = len;\n",
+        "    struct sa_var early = *var;\n"
+        "    sa_slot_commit(slot, SA_FINISHED, 0, &early);\n"
+        "    slot->finished_ns = core->wall;\n    slot->out_len = len;\n",
     ),
     Mutant(
         "nothing kept for outcomes",
@@ -145,8 +144,8 @@ MUTANTS = (
     Mutant(
         "no cap for a slow reader",
         "sa_admit.c",
-        "           peer->outstanding >= sa_core_slots(core) / 2;\n",
-        "           peer->outstanding >= sa_core_slots(core);\n",
+        "           (peer->outstanding >= sa_core_slots(core) / 2 ||\n",
+        "           (peer->outstanding >= sa_core_slots(core) ||\n",
     ),
     Mutant(
         "delivered results are not marked",
