@@ -6,20 +6,21 @@ import asyncio
 import importlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack, cast
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from stem_actor.actor.body import build_body
 from stem_actor.actor.connection import Connection, attach
 from stem_actor.actor.host import RingHost
-from stem_actor.actor.importing import ImportSpec, hook_places, require_importable
+from stem_actor.actor.importing import ImportSpec
+from stem_actor.actor.places import Places, handlers_of
 from stem_actor.actor.settings import Settings, SettingsDict, settings_of
 from stem_actor.actor.worker import Hooks
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
-from stem_actor.errors import AppNotStarted, HandlerNotImportable, StemError
+from stem_actor.errors import AppNotStarted, StemError
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
@@ -35,7 +36,7 @@ __all__ = ["Settings", "StemApp"]
 
 Hook = TypeVar("Hook", bound=Callable[[], object])
 
-_IMPORTED_BODY: Final = "stem_actor.actor.body:imported_body"
+_IMPORTED_BODY: Final = "stem_actor.actor.imported:imported_body"
 
 _log = logging.getLogger("stem_actor")
 
@@ -310,12 +311,10 @@ class StemApp(Steering):
         for task in self.registry:
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
-        handlers = {task.name: _as_handler(task) for task in self.registry}
         hooks, settings = self._hooks, self.settings
+        places = Places.of(self.registry, hooks, settings.own_strategy, self)
         config = settings.supervisor_config(
-            is_anonymous=directory.is_anonymous,
-            handlers=_references(handlers),
-            hooks=(_places(hooks.init), _places(hooks.shutdown)),
+            is_anonymous=directory.is_anonymous, places=places
         )
         return RingHost(
             directory,
@@ -323,10 +322,10 @@ class StemApp(Steering):
             body=build_body(self.registry, settings.retry_strategy, hooks),
             import_spec=ImportSpec(
                 body=_IMPORTED_BODY,
-                handlers=handlers,
+                handlers=handlers_of(self.registry),
                 hooks=(*hooks.init, *hooks.shutdown),
-                modules=self._imports,
-                strategy=settings.retry_strategy if settings.has_own_strategy else None,
+                modules=(*self._imports, *places.modules),
+                strategy=None if places.strategy else settings.own_strategy,
             ),
             start_method=settings.start_method,
         )
@@ -365,30 +364,3 @@ class StemApp(Steering):
                 self._connection = attach(directory)
                 self._publisher.connect(self._connection, self._connection)
             return self._connection
-
-
-def _as_handler(task: Task[..., Any]) -> Callable[..., object]:
-    """Return *task* as what stands in its module under the handler's name."""
-    return cast("Callable[..., object]", task)
-
-
-def _references(handlers: Mapping[str, Callable[..., object]]) -> dict[str, str]:
-    """
-    Return the places of those that have one; where workers must import, the start
-    refuses the others.
-    """
-    found: dict[str, str] = {}
-    for name, handler in handlers.items():
-        try:
-            found[name] = require_importable(name, handler)
-        except HandlerNotImportable:
-            continue
-    return found
-
-
-def _places(hooks: Sequence[Callable[[], object]]) -> tuple[str, ...]:
-    """Return the places of all hooks, or nothing, likewise."""
-    try:
-        return hook_places(hooks)
-    except HandlerNotImportable:
-        return ()

@@ -36,8 +36,7 @@ class ImportSpec:
         handlers: Task name → handler: their modules are imported.
         hooks: Functions that each worker calls: their modules are imported too.
         modules: Modules to import beside those.
-        strategy: The user's own retry strategy, an object and so without a name; None
-            where delays are those of the built-in one.
+        strategy: The user's own retry strategy if no global leads to it; else None.
     """
 
     body: str
@@ -65,13 +64,16 @@ def is_importing() -> bool:
     return _importing
 
 
-def require_importable(name: str, handler: Callable[..., object]) -> str:
+def require_importable(
+    name: str, handler: Callable[..., object], *, what: str = "handler of"
+) -> str:
     """
     Return where *handler* is found, as ``module:qualname``.
 
     Args:
-        name: The task's name, for the message.
+        name: The task's name, or the hook's, for the message.
         handler: The user's function.
+        what: What it is to that name, likewise.
 
     Raises:
         HandlerNotImportable: If it is a lambda, is defined inside a function, or in
@@ -91,7 +93,7 @@ def require_importable(name: str, handler: Callable[..., object]) -> str:
     elif module == MAIN and main_location() is None:
         reason = "it is defined in an interactive session, which has no file"
     if reason is not None:
-        raise HandlerNotImportable(name, reason=reason)
+        raise HandlerNotImportable(name, reason=reason, what=what)
     return f"{module}:{qualname}"
 
 
@@ -106,12 +108,36 @@ def hook_places(hooks: Iterable[Callable[[], object]]) -> tuple[str, ...]:
     found: dict[str, Callable[[], object]] = {}
     places = []
     for hook in hooks:
-        name = f"hook {getattr(hook, '__qualname__', type(hook).__name__)}"
-        place = require_importable(name, hook)
+        name = getattr(hook, "__qualname__", type(hook).__name__)
+        place = require_importable(name, hook, what="hook")
         if found.setdefault(place, hook) != hook:
-            raise HandlerNotImportable(name, reason=f"two hooks are called {place}")
+            reason = f"two hooks are called {place}"
+            raise HandlerNotImportable(name, reason=reason, what="hook")
         places.append(place)
     return tuple(places)
+
+
+def place_of(wanted: object) -> str | None:
+    """
+    Return which global holds *wanted*, as ``module:name``; None if none does.
+
+    A worker that imports the module has one made by the same statement. Where an
+    ``if __name__ == "__main__":`` block made it, the worker has none, and says so.
+
+    Args:
+        wanted: The object itself; equal ones do not count.
+    """
+    for module_name, module in tuple(sys.modules.items()):
+        is_unnamed = module_name == MAIN and main_location() is None
+        if is_unnamed or module_name == _MAIN_ALIAS:
+            continue
+        if not issubclass(type(module), ModuleType):  # anything may stand in there
+            continue
+        # Past __getattribute__: a lazy module would be loaded by the look.
+        for name, value in tuple(object.__getattribute__(module, "__dict__").items()):
+            if value is wanted:
+                return f"{module_name}:{name}"
+    return None
 
 
 def main_location() -> Mapping[str, str] | None:
@@ -152,15 +178,29 @@ def resolve(reference: str) -> Callable[..., object]:
     Raises:
         SettingsError: If there is no such thing, or it cannot be called.
     """
+    found = resolve_object(reference)
+    if not callable(found):
+        raise SettingsError([f"{reference!r} is a {type(found).__name__}, no function"])
+    return found
+
+
+def resolve_object(reference: str) -> object:
+    """
+    Return whatever ``module:qualname`` names; the module is imported.
+
+    Raises:
+        SettingsError: If there is no such thing.
+    """
     module, _, qualname = reference.partition(":")
     try:
         found: object = reduce(
             getattr, qualname.split("."), importlib.import_module(module)
         )
     except (AttributeError, ImportError) as error:
-        raise SettingsError([f"{reference!r} cannot be found: {error}"]) from error
-    if not callable(found):
-        raise SettingsError([f"{reference!r} is a {type(found).__name__}, no function"])
+        raise SettingsError(
+            [f"{reference!r} cannot be found: {error}"],
+            hint='define it above `if __name__ == "__main__":`',
+        ) from error
     return found
 
 

@@ -137,7 +137,7 @@ def _named(spec: LaunchSpec, method: StartMethod) -> ImportSpec:
         kind = type(spec.import_spec.strategy).__name__
         raise SettingsError(
             [f'start_method="{method}" cannot bring a {kind} (retry_strategy) over'],
-            hint="start before any thread does, or give each task a retry_policy",
+            hint="keep it, or the app that has it, in a global of a module",
         )
     return spec.import_spec
 

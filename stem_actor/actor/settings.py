@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypedDict
 
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.cores import usable_cores
+from stem_actor.actor.places import Places
 from stem_actor.actor.start_method import StartMethod
 from stem_actor.errors import SettingsError
 from stem_actor.model.duration import Duration, to_ns
@@ -20,9 +21,6 @@ from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStra
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
 __all__ = ["Settings", "SettingsDict", "settings_of"]
-
-HookReferences = tuple[tuple[str, ...], tuple[str, ...]]
-"""References (``module:qualname``) of the init and of the shutdown hooks."""
 
 _ARENA_UNIT: Final = 64 << 10
 _RANGES: Final = {
@@ -77,20 +75,20 @@ class Settings:
         return parse_ring_url(self.broker, self.runtime_dir)
 
     @property
-    def has_own_strategy(self) -> bool:
-        """Whether delays come from a class of the user, which crosses only by fork."""
-        return type(self.retry_strategy) is not ExponentialJitterRetryStrategy
+    def own_strategy(self) -> RetryStrategy | None:
+        """The retry strategy if it is of a class of the user: code, and no numbers."""
+        is_ours = type(self.retry_strategy) is ExponentialJitterRetryStrategy
+        return None if is_ours else self.retry_strategy
 
     def supervisor_config(
-        self, *, is_anonymous: bool, handlers: Mapping[str, str], hooks: HookReferences
+        self, *, is_anonymous: bool, places: Places
     ) -> SupervisorConfig:
         """
         Return what the supervisor is told.
 
         Args:
             is_anonymous: Whether the ring goes with its owner.
-            handlers: Task name → ``module:qualname``, of those that have such a place.
-            hooks: The same of ``worker_init`` and ``worker_shutdown``.
+            places: Where workers that import find the user's code.
         """
         known = ExponentialJitterRetryStrategy()
         if isinstance(self.retry_strategy, ExponentialJitterRetryStrategy):
@@ -110,9 +108,10 @@ class Settings:
             grace_ns=self.lifecycle.grace_ns,
             strategy=(to_ns(known.base, "base"), to_ns(known.max, "max")),
             strategy_seed=known.seed,
-            handlers=dict(handlers),
-            init_hooks=hooks[0],
-            shutdown_hooks=hooks[1],
+            strategy_place=places.strategy or "",
+            handlers=dict(places.handlers),
+            init_hooks=places.init_hooks,
+            shutdown_hooks=places.shutdown_hooks,
         )
 
 

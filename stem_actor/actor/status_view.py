@@ -10,7 +10,12 @@ from stem_actor.model.duration import from_wall_ns
 from stem_actor.model.error import TaskError
 from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
-from stem_actor.tasks.outcome import unpack_cancellation, unpack_failure, unpack_success
+from stem_actor.tasks.outcome import (
+    kept_meta,
+    unpack_cancellation,
+    unpack_failure,
+    unpack_success,
+)
 
 __all__ = ["status_of"]
 
@@ -35,6 +40,7 @@ def status_of(view: Mapping[str, Any] | None) -> TaskStatus | None:
         meta["reason"], _ = unpack_cancellation(stored)
     elif stored:
         error = unpack_failure(stored)
+        meta.update(kept_meta(stored))
     finished, created = view["finishedNs"], view["createdNs"]
     return TaskStatus(
         id=format_id(view["id"]),

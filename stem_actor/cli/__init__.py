@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -22,6 +23,7 @@ _INTERRUPTED: Final = 130
 #: a worker that imports the survey must not pay for the terminal's libraries.
 _COMMANDS: Final = (
     "demo", "worker", "status", "health", "top", "queues", "tasks", "dlq",
+    "bench",
 )  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return USAGE
     except click.ClickException as error:
-        return _complain(error.format_message(), USAGE)
+        return _complain(_told(error), USAGE)
     except SettingsError as error:
         return _complain(str(error), USAGE)
     except StemError as error:
@@ -78,6 +80,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     return code if isinstance(code, int) else 0
+
+
+def _told(error: click.ClickException) -> str:
+    """Return click's message, and what to do where it does not say that."""
+    text, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or isinstance(error, click.BadOptionUsage):
+        return text
+    if "Did you mean" in text:  # newer versions of click suggest by themselves
+        return text
+    if isinstance(context.command, click.Group):
+        there = context.command.list_commands(context)
+        near = difflib.get_close_matches(text.split("'")[1], there, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else _list(there)
+        return f"{text.rstrip('.')}; {hint}"
+    is_value = isinstance(error, click.BadParameter)
+    if is_value and not isinstance(error, click.MissingParameter):
+        return text
+    return f"{text.rstrip('.')}; see {context.command_path} --help"
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"there are: {', '.join(names)}"
 
 
 def _complain(text: str, code: int) -> int:

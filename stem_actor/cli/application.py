@@ -36,7 +36,10 @@ def find_app(reference: str) -> StemApp:
     """
     module_name, separator, attribute = reference.partition(":")
     if not separator or not module_name or not attribute:
-        raise SettingsError([f"{reference!r} names no app"], hint='use "module:app"')
+        raise SettingsError(
+            [f"{reference!r} names no app"],
+            hint='use "module:app", the module as in an import: "shop.tasks:app"',
+        )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -73,10 +76,11 @@ def _require_module(name: str) -> None:
     except (ModuleNotFoundError, ValueError):
         is_there = False
     if not is_there:
-        raise SettingsError(
-            [f"there is no module {name!r}"],
-            hint=f"looked in {Path.cwd()} and on sys.path",
-        )
+        hint = f"looked in {Path.cwd()} and on sys.path"
+        if name.endswith(".py") or "/" in name:
+            plain = name.removesuffix(".py").strip("./").replace("/", ".")
+            hint = f"it is named as in an import, {plain!r}"
+        raise SettingsError([f"there is no module {name!r}"], hint=hint)
 
 
 def _apps_in(module_name: str) -> list[str]:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 import psutil
@@ -19,6 +20,8 @@ from stem_actor.ring.directory import RingDirectory, parse_ring_url
 __all__ = ["connected", "ring_url", "takes_ring", "task_id"]
 
 Command = Callable[..., int]
+
+_SHOWN: Final = 10
 
 
 def takes_ring(command: Command) -> Command:
@@ -50,6 +53,8 @@ def connected(directory: RingDirectory) -> Iterator[Connection]:
         raise BrokerUnavailable(
             f"the supervisor is stopped: process {owner}", hint=f"kill -CONT {owner}"
         )
+    if owner is None:
+        raise _not_running(directory)
     try:
         connection = attach(directory)
     except OSError as error:
@@ -60,6 +65,23 @@ def connected(directory: RingDirectory) -> Iterator[Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def _not_running(directory: RingDirectory) -> BrokerUnavailable:
+    """Say so, and which rings beside it run: the name may be wrong."""
+    others = (RingDirectory(it, is_anonymous=False) for it in _beside(directory.path))
+    running = [it.path.name for it in others if it.owner() is not None]
+    hint = "start the app, or run stem-actor worker"
+    if running:
+        hint = f"these run there: {', '.join(running)}"
+    return BrokerUnavailable(
+        f"no supervisor runs the ring at {directory.path}", hint=hint
+    )
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return the rings in the directory of *path*, by name; not more than ten."""
+    return sorted(core.parent for core in path.parent.glob("*/core.seg"))[:_SHOWN]
 
 
 def is_stopped(pid: int) -> bool:

@@ -11,6 +11,7 @@ from stem_actor import RingInUse
 from stem_actor.cli import FAILURE
 from stem_actor.cli.application import find_app
 from stem_actor.cli.target import ring_url
+from stem_actor.model.options import check_queue
 
 __all__ = ["command"]
 
@@ -27,8 +28,9 @@ def command(
     Run the workers of MODULE:APP until a signal comes.
 
     SIGTERM drains; a second one, or SIGQUIT, ends at once; SIGINT gives running tasks
-    one second. A ring without a name gets that of the module. Tasks that an earlier run
-    has left in the ring go on.
+    one second. An app with an anonymous ring gets a named one here: the module's name
+    and a hash of its file's path, which every command finds by --app MODULE:APP. Tasks
+    that an earlier run has left in the ring go on.
     """
     app = find_app(application)
     if workers is not None:
@@ -37,6 +39,11 @@ def command(
         names = tuple(it.strip() for it in queues.split(",") if it.strip())
         if not names:
             raise click.BadParameter("it names no queue", param_hint="--queues")
+        try:
+            for queue in names:
+                check_queue(queue)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--queues") from None
         app.settings = replace(app.settings, queues=names)
     if name is not None:
         app.settings = replace(app.settings, broker=ring_url(name))

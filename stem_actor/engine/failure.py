@@ -84,30 +84,31 @@ def _report(
     delivery = context.delivery
     match exc:
         case ArgumentsRefused():
-            return _failed(delivery, _error_of(exc.__cause__ or exc), "bad-arguments")
+            return _failed(context, _error_of(exc.__cause__ or exc), "bad-arguments")
         case ResultRefused():
-            return _failed(delivery, _error_of(exc.__cause__ or exc), "bad-result")
+            return _failed(context, _error_of(exc.__cause__ or exc), "bad-result")
         case TaskRevoked():
             payload = pack_cancellation("revoked", exc.reason)
             return Report(Kind.CANCELLED, payload)
         case CancelledError() if _is_revoked(context):
             return Report(Kind.CANCELLED, pack_cancellation("revoked"))
         case TaskRetryRequest():
-            return _decided(delivery, exc.request, exc, strategy)
+            return _decided(context, exc.request, exc, strategy)
         case SoftTimeLimitExceeded():
-            return _decided(delivery, _soft(delivery, exc), exc, strategy)
+            return _decided(context, _soft(delivery, exc), exc, strategy)
         case CancelledError() if context.runtime.is_soft():
-            return _decided(delivery, _soft(delivery, exc), exc, strategy)
+            return _decided(context, _soft(delivery, exc), exc, strategy)
         case CancelledError() | Exception():
             # A CancelledError that is none of ours is an error like any other: the
             # handler waited for something that was cancelled.
-            return _decided(delivery, Raised(_error_of(exc)), exc, strategy)
-    return _exited(delivery, exc)
+            return _decided(context, Raised(_error_of(exc)), exc, strategy)
+    return _exited(context, exc)
 
 
 def _decided(
-    delivery: Delivery, ending: Ending, exc: BaseException, strategy: RetryStrategy
+    context: TaskContext, ending: Ending, exc: BaseException, strategy: RetryStrategy
 ) -> Report:
+    delivery = context.delivery
     max_retries = delivery.max_retries
     if max_retries is None:
         max_retries = delivery.head.max_retries
@@ -125,7 +126,7 @@ def _decided(
     )
     outcome = decide(ending, _policy(delivery), situation)
     if isinstance(outcome, Fail):
-        return _failed(delivery, outcome.error, outcome.reason.value)
+        return _failed(context, outcome.error, outcome.reason.value)
     if not isinstance(outcome, Retry):
         raise AssertionError(f"{ending} cannot lead to {outcome}")
     facts: dict[str, object] = {"attempt": delivery.attempt}
@@ -135,25 +136,35 @@ def _decided(
     if later:
         facts[NEXT] = later
     error = replace(outcome.error, meta={**outcome.error.meta, **facts})
-    return Report(Kind.RETRY, pack_failure(error), outcome.delay_ns)
+    return Report(Kind.RETRY, _packed(context, error), outcome.delay_ns)
 
 
-def _exited(delivery: Delivery, exc: BaseException) -> Report:
+def _exited(context: TaskContext, exc: BaseException) -> Report:
     """The handler tried to end the worker: never retried, for it would do it again."""
     error = _error_of(exc)
     if not isinstance(exc, SystemExit):
-        return _failed(delivery, error, type(exc).__name__)
+        return _failed(context, error, type(exc).__name__)
     meta: dict[str, object] = {}
     if exc.code is None or isinstance(exc.code, int):
         meta["exitStatus"] = exc.code or 0
     message = f"the handler exited: sys.exit({exc.code!r})"
     error = replace(error, message=message, meta=meta)
-    return _failed(delivery, error, "sys.exit")
+    return _failed(context, error, "sys.exit")
 
 
-def _failed(delivery: Delivery, error: TaskError, reason: str) -> Report:
-    meta = {"reason": reason, **error.meta, "attempt": delivery.attempt}
-    return Report(Kind.FAILED, pack_failure(replace(error, retryable=False, meta=meta)))
+def _failed(context: TaskContext, error: TaskError, reason: str) -> Report:
+    meta = {"reason": reason, **error.meta, "attempt": context.attempt}
+    error = replace(error, retryable=False, meta=meta)
+    return Report(Kind.FAILED, _packed(context, error))
+
+
+def _packed(context: TaskContext, error: TaskError) -> bytes:
+    """Return *error* with the meta that the handler had written before it raised."""
+    try:
+        return pack_failure(error, meta=context.written_meta)
+    except Exception as refused:  # any object may be in there; the error comes first
+        facts = {**error.meta, "metaRefused": f"{type(refused).__name__}: {refused}"}
+        return pack_failure(replace(error, meta=facts))
 
 
 def _later(outcome: Retry, delivery: Delivery) -> dict[str, object]:

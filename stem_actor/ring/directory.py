@@ -67,6 +67,11 @@ class RingDirectory:
     def worker_ring(self, index: int) -> Path:
         return self.path / f"w-{index:04d}.ring"
 
+    def worker_ring_count(self) -> int:
+        """How many worker indexes have, or had, a ring; 0 before the first start."""
+        rings = self.path.glob("w-*.ring")
+        return max((int(path.stem.removeprefix("w-")) + 1 for path in rings), default=0)
+
     def producer_ring(self, ring_id: int, pid: int) -> Path:
         """The ring of a producer; its pid tells a later supervisor whose it is."""
         return self.path / f"p-{ring_id:010d}-{pid}.ring"

@@ -25,6 +25,7 @@ from stem_actor.tasks.outcome import (
     EXPIRED,
     OutcomeReader,
     ProgressSignal,
+    kept_meta,
     unpack_cancellation,
     unpack_failure,
     unpack_progress,
@@ -233,8 +234,9 @@ class TaskHandle(Generic[R_co]):
             )
         if kind == Kind.FAILED:
             error = unpack_failure(payload)
+            kept = kept_meta(payload)
             return TaskStatus(
-                self.id, TaskState.FAILED, None, error, {}, attempt, starts
+                self.id, TaskState.FAILED, None, error, kept, attempt, starts
             )
         if kind == Kind.CANCELLED:
             reason, detail = unpack_cancellation(payload)

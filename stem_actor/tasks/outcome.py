@@ -14,10 +14,12 @@ from stem_actor.tasks.exceptions import ExceptionCatalog
 
 __all__ = [
     "EXPIRED",
+    "KEPT_MAX",
     "NOTHING",
     "PROGRESS_MAX",
     "OutcomeReader",
     "ProgressSignal",
+    "kept_meta",
     "pack_cancellation",
     "pack_failure",
     "pack_progress",
@@ -37,6 +39,13 @@ NOTHING: Final = pack_value(None)
 PROGRESS_MAX: Final = 4096
 """The bytes of a progress report; the supervisor forwards no more."""
 
+KEPT_MAX: Final = 16 * 1024
+"""
+The bytes of ``context.meta`` that are kept with an error: a report of it always fits
+one record of the ring.
+"""
+
+_KEPT: Final = "keptMeta"  # beside the fields of the error
 _RESULT: Final = "__stemResult"
 _META: Final = "__stemMeta"
 _WRAPPED: Final = frozenset({_RESULT, _META})
@@ -114,9 +123,31 @@ def unpack_success(payload: bytes) -> tuple[object, Mapping[str, object]]:
     return stored, {}
 
 
-def pack_failure(error: TaskError) -> bytes:
-    """Return the payload of a FAILED or RETRY report."""
-    return pack_value(error.to_wire(), path="error")
+def pack_failure(
+    error: TaskError, *, meta: Mapping[str, object] | None = None
+) -> bytes:
+    """
+    Return the payload of a FAILED or RETRY report.
+
+    Args:
+        error: What ended the start.
+        meta: What the handler stored in ``context.meta``.
+
+    Raises:
+        PayloadError: If a part has no wire form; ``path`` names it.
+        PayloadTooLarge: If *meta* takes more than 16 KiB.
+    """
+    if not meta:
+        return pack_value(error.to_wire(), path="error")
+    size = len(pack_value(dict(meta), path="meta"))  # names its own path
+    if size > KEPT_MAX:
+        raise PayloadTooLarge(
+            size,
+            KEPT_MAX,
+            path="meta",
+            hint="store less in context.meta before the handler raises",
+        )
+    return pack_value({**error.to_wire(), _KEPT: dict(meta)}, path="error")
 
 
 def unpack_failure(payload: bytes) -> TaskError:
@@ -133,6 +164,19 @@ def unpack_failure(payload: bytes) -> TaskError:
         return TaskError.from_wire(wire)
     except ValueError as error:
         raise PayloadError(str(error), path="payload") from error
+
+
+def kept_meta(payload: bytes) -> Mapping[str, object]:
+    """
+    Return what the handler had stored in ``context.meta`` before a FAILED or RETRY
+    payload was made.
+
+    Raises:
+        PayloadError: If *payload* cannot be read.
+    """
+    wire = unpack(payload)
+    kept = wire.get(_KEPT) if isinstance(wire, dict) else None
+    return kept if isinstance(kept, dict) else {}
 
 
 def pack_cancellation(reason: str, detail: str | None = None) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import struct
 import time
 from pathlib import Path
 
 import pytest
 
-from stem_actor import StemApp
+from stem_actor import StemApp, TaskContext
 from stem_actor.actor.connection import attach
 from stem_actor.errors import BrokerUnavailable, TaskCancelledError
 from stem_actor.ring.record import TaskHead
@@ -165,6 +167,70 @@ def test_a_named_ring_serves_an_app_with_other_sizes(
     with make_app(broker="ring://sizes", **{"slots": 256, **changed}) as second:
         values = [second.enqueue("add", {"a": n}) for n in range(100)]
         assert [it.result(timeout=10) for it in values] == list(range(100))
+
+
+@pytest.mark.parametrize("workers", [2, 1])
+def test_fewer_workers_lose_nothing_that_more_have_committed(
+    make_app: Maker, tmp_path: Path, workers: int
+) -> None:
+    ready, go, done = tmp_path / "ready", tmp_path / "go", tmp_path / "done"
+
+    def parent(context: TaskContext) -> None:
+        _append(ready)
+        while not go.exists():
+            time.sleep(0.01)
+        context.enqueue("journal", {"path": str(done)})
+
+    first = make_app(broker="ring://fewer", workers=4)
+    first.task(name="parent")(parent)
+    with first:
+        owner, guardian = first.directory.owner(), _guardian(first)
+        assert owner is not None
+        handles = [first.enqueue("parent") for _ in range(4)]
+        assert _until(lambda: _lines(ready) == 4)
+        # From here on nobody takes what the workers commit.
+        os.kill(owner, signal.SIGSTOP)
+        go.touch()
+        rings = [first.directory.worker_ring(index) for index in range(5)]
+        assert _until(lambda: sum(_has_outcome(it) for it in rings) == 4)
+        os.kill(guardian, signal.SIGKILL)
+        assert _until(lambda: first.directory.owner() is None)
+        ids = [handle.id for handle in handles]
+    go.unlink()  # a second run of a parent would never end
+
+    second = make_app(broker="ring://fewer", workers=workers)
+    second.task(name="parent")(parent)
+    with second:
+        assert _until(lambda: second.stats()["live"] == 0)
+        found = [second.status(task_id) for task_id in ids]
+
+        states = [it and (str(it.state), it.starts) for it in found]
+        assert states == [("succeeded", 1)] * 4
+        assert _lines(done) == 4
+        assert second.enqueue("add", {"a": 1}).result(timeout=10) == 1
+        assert len(second.workers()) == workers + 1
+
+
+def _guardian(app: StemApp) -> int:
+    assert app._host is not None
+    assert app._host.guardian is not None
+    return app._host.guardian.pid
+
+
+def _append(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("x\n")
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def _has_outcome(ring: Path) -> bool:
+    """Whether the outbox holds something: its tail and head differ."""
+    words = ring.read_bytes()[:1024]
+    (tail,), (head,) = (struct.unpack_from("<Q", words, at) for at in (384, 512))
+    return bool(tail != head)
 
 
 def test_a_result_may_be_read_by_another_process(make_app: Maker) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,19 @@ def test_enqueue_before_start_and_after_close_says_what_to_do(make_app: Maker) -
         app.enqueue("add", {"a": 1})
 
 
+def test_names_may_hold_whatever_can_be_printed(make_app: Maker) -> None:
+    app = make_app()
+
+    # A script called "my jobs.py" gives such names to its tasks.
+    @app.task(name="my jobs.größe", queue="am abend")
+    def size(text: str) -> int:
+        return len(text)
+
+    with app:
+        assert size.enqueue("four").result(timeout=10) == 4
+        assert app.queue("am abend").pause()
+
+
 def test_a_revoked_task_never_runs(app: StemApp, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     handle = app.registry.get("journal").with_options(countdown=60).enqueue(str(path))
@@ -193,3 +209,33 @@ def test_a_coroutine_whose_arguments_are_gone_fails_and_does_not_hang(
     assert result.status is not None
     assert result.status.error is not None
     assert result.status.error.type == "PayloadError"
+
+
+def test_a_finished_task_tells_when_it_was_enqueued_and_when_it_ended(
+    app: StemApp,
+) -> None:
+    before = datetime.now(UTC)
+    handles = [app.enqueue("add", {"a": 1}), app.enqueue("fail", {"message": "x"})]
+    revoked = app.registry.get("add").with_options(countdown=60).enqueue(1)
+    revoked.revoke()
+    for handle in (*handles, revoked):
+        handle.wait(timeout=10)
+    after = datetime.now(UTC)
+
+    # A second supervisor reads the same from what the first one has left.
+    for _ in range(2):
+        for handle in (*handles, revoked):
+            status = app.status(handle.id)
+            assert status is not None
+            assert status.created_at is not None
+            assert status.updated_at is not None
+            assert before <= status.created_at + _CLOCK_GRAIN
+            assert status.created_at <= status.updated_at + _CLOCK_GRAIN
+            assert status.updated_at <= after + _CLOCK_GRAIN
+        owner = app.directory.owner()
+        assert owner is not None
+        os.kill(owner, signal.SIGKILL)
+        assert app.enqueue("add", {"a": 2}).result(timeout=20) == 2
+
+
+_CLOCK_GRAIN = timedelta(milliseconds=50)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor import StemApp
+from stem_actor import StemApp, TaskContext
 from stem_actor.errors import TaskFailedError
+from stem_actor.model.status import TaskStatus
+from tests.app.conftest import Maker
 
 
 def test_a_failing_attempt_is_tried_again_until_it_succeeds(app: StemApp) -> None:
@@ -76,4 +78,43 @@ def test_a_dead_letter_with_large_arguments_can_be_replayed(
 
     assert status is not None
     assert status.payload == 200_000
-    assert len(list(spool.glob("*.args"))) == 1  # the first one's went with its letter
+    assert list(spool.glob("*.args")) == []  # they went with the letter and the task
+
+
+def test_what_a_handler_wrote_before_it_raised_is_in_the_status(
+    make_app: Maker, tmp_path: Path
+) -> None:
+    app, go = make_app(workers=1), tmp_path / "go"
+
+    @app.task(name="load", max_retries=1)
+    def load(context: TaskContext) -> None:
+        context.meta["rows"] = 10 + context.attempt
+        if context.attempt == 0:
+            context.retry(countdown=0 if go.exists() else 600)
+        raise ValueError("no room")
+
+    with app:
+        handle = load.enqueue()
+        retried = _status_when(app, handle.id, "retried")
+        assert handle.revoke()
+        go.touch()
+        result = load.enqueue().wait(timeout=10)
+        failed = app.status(result.task_id)
+
+    assert (retried.attempt, retried.meta["rows"]) == (1, 10)
+    assert result.is_failed
+    assert result.status is not None
+    assert result.status.meta["rows"] == 11
+    assert failed is not None
+    assert failed.meta["rows"] == 11
+    assert failed.error is not None
+    assert failed.error.message == "no room"
+
+
+def _status_when(app: StemApp, task_id: str, state: str) -> TaskStatus:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        status = app.status(task_id)
+        if status is not None and status.state == state:
+            return status
+    raise AssertionError(f"task {task_id} was never {state}")

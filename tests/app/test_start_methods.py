@@ -109,8 +109,10 @@ HOOKS = """
 @pytest.mark.parametrize("method", ["import", "spawn"])
 @pytest.mark.parametrize(
     ("hooks", "reason"),
-    [("unnamed", "it is a lambda"), ("bound", "Pool.open is bound to an object"),
-     ("twins", "two hooks are called __main__:open_pool")],
+    [("unnamed", "the hook '<lambda>' cannot be imported: it is a lambda"),
+     ("bound", "the hook 'Pool.open' cannot be imported: Pool.open is bound to an"),
+     ("twins", "the hook 'open_pool' cannot be imported: two hooks are called "
+      "__main__:open_pool")],
 )  # fmt: skip
 def test_a_hook_that_workers_could_not_import_is_refused(
     tmp_path: Path, method: str, hooks: str, reason: str
@@ -154,40 +156,75 @@ STRATEGY = """
     import time
     from stem_actor import StemApp
 
-    class AtOnce:
+    class Delay:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
         def next_delay(self, attempt, error, traceback):
-            return 0.0
+            assert type(error) is KeyError and "no_key" in traceback
+            return self.seconds
 
-    app = StemApp(workers=1, runtime_dir={rings!r}, slots=256, arena_bytes=1 << 20,
-                  start_method={method!r}, retry_strategy=AtOnce())
+    def make(strategy):
+        return StemApp(workers=1, runtime_dir={rings!r}, slots=256,
+                       arena_bytes=1 << 20, start_method={method!r},
+                       retry_strategy=strategy)
 
-    @app.task(max_retries=1)
-    def fails() -> None:
-        raise ValueError
+    def no_key() -> None:
+        raise KeyError("no")
+
+    where = {threads!r}
+    if where == "in the app":
+        app = make(Delay(0.3))
+    elif where == "by itself":
+        delay = Delay(0.3)
+
+    def main() -> None:
+        if where == "in the app":
+            mine = app
+        elif where == "by itself":
+            mine = make(delay)
+        else:
+            mine = make(Delay(0.3))
+        mine.task(name="no_key", max_retries=1)(no_key)
+        with mine:
+            began = time.monotonic()
+            status = mine.enqueue("no_key").wait(timeout=30).status
+            print(status.attempt, 0.3 <= time.monotonic() - began < 1.4)
 
     if __name__ == "__main__":
-        with app:
-            print(fails.enqueue().wait(timeout=30).status.attempt)
+        main()
 """
 
 
 @pytest.mark.parametrize("method", ["import", "spawn"])
-def test_a_retry_strategy_that_workers_could_not_have_is_refused(
+@pytest.mark.parametrize("where", ["in the app", "by itself"])
+def test_a_worker_that_imports_has_the_users_retry_strategy(
+    tmp_path: Path, method: str, where: str
+) -> None:
+    done = _run(tmp_path, STRATEGY, method=method, threads=where)
+
+    # The default strategy waits for 1.5 s at least.
+    assert done.stdout.split() == ["1", "True"]
+
+
+@pytest.mark.parametrize("method", ["import", "spawn"])
+def test_a_retry_strategy_that_no_global_leads_to_is_refused_with_the_remedy(
     tmp_path: Path, method: str
 ) -> None:
-    done = _run(tmp_path, STRATEGY, method=method, threads=False, check=False)
+    done = _run(tmp_path, STRATEGY, method=method, threads="nowhere", check=False)
 
+    last = done.stderr.splitlines()[-1]
     assert done.returncode != 0
-    assert "SettingsError" in done.stderr.splitlines()[-1]
-    assert "AtOnce (retry_strategy)" in done.stderr.splitlines()[-1]
-    assert "give each task a retry_policy" in done.stderr.splitlines()[-1]
+    assert "SettingsError" in last
+    assert f'start_method="{method}" cannot bring a Delay (retry_strategy)' in last
+    assert "keep it, or the app that has it, in a global of a module" in last
     assert list((tmp_path / "rings").iterdir()) == []
 
 
 def test_a_forked_worker_has_the_users_retry_strategy(tmp_path: Path) -> None:
-    done = _run(tmp_path, STRATEGY, method="fork", threads=False)
+    done = _run(tmp_path, STRATEGY, method="fork", threads="nowhere")
 
-    assert done.stdout.split() == ["1"]
+    assert done.stdout.split() == ["1", "True"]
 
 
 def test_ctrl_c_in_the_host_stops_in_peace(tmp_path: Path) -> None:

@@ -53,6 +53,18 @@ def test_a_ring_is_found_by_its_app_and_by_its_path(shop: Terminal) -> None:
     assert "\x1b" not in text.out
 
 
+def test_a_wrong_ring_name_is_answered_with_those_that_run(shop: Terminal) -> None:
+    (shop.folder / "another").mkdir()
+
+    answer = shop.run("status", "--ring", shop.folder / "rnig")
+
+    assert answer.code == 70
+    assert answer.err == (
+        f"stem-actor: no supervisor runs the ring at {shop.folder}/rnig; "
+        "these run there: ring\n"
+    )
+
+
 def test_every_reading_command_speaks_json(shop: Terminal) -> None:
     task = finish(shop, "add.enqueue(1, 2)")
     dead = finish(shop, "fail.enqueue('because')")
@@ -157,6 +169,36 @@ def test_a_task_is_revoked_and_a_running_one_only_with_terminate(
     assert (first.code, refused.code, ended.code) == (0, 70, 0)
     assert "it is running; --terminate ends it" in refused.err
     assert (kept["state"], kept["meta"]["reason"]) == ("cancelled", "not now")
+
+
+def test_tasks_are_listed_the_latest_first_by_state_and_queue(shop: Terminal) -> None:
+    target = ("--app", "shop:app", "--json")
+    done = finish(shop, "add.enqueue(1, 2)")
+    dead = finish(shop, "fail.enqueue('because')")
+    running = enqueue(shop, "wait_for.enqueue('never')")
+    wait_until_running(shop, running)
+    later = enqueue(shop, "wait_for.with_options(countdown=600).enqueue('x')")
+
+    def ids(*options: object) -> list[str]:
+        answer = shop.run("tasks", "list", *options, *target).json
+        return [it["id"] for it in answer["tasks"]]
+
+    every = shop.run("tasks", "list", *target).json
+    text = shop.run("tasks", "list", "--ring", shop.ring).out
+    two = shop.run("tasks", "list", "--limit", 2, *target).json
+
+    assert [it["id"] for it in every["tasks"]] == [later, running, dead, done]
+    assert (every["isWhole"], two["isWhole"]) == (True, False)
+    assert [it["id"] for it in two["tasks"]] == [later, running]
+    assert every["tasks"][0]["waiting"] == "its time has not come"
+    assert all(it["created"] for it in every["tasks"])
+    assert ids("--state", "running") == [running]
+    assert ids("--state", "queued") == [later]
+    assert ids("--state", "failed") == [dead]
+    assert ids("--state", "succeeded", "--queue", "slow") == []
+    assert ids("--queue", "default") == [dead, done]
+    assert text.splitlines()[-1] == "4 tasks"
+    assert f"{later}  shop.wait_for  slow" in text
 
 
 def test_a_dead_letter_is_replayed_once_under_a_new_id(shop: Terminal) -> None:

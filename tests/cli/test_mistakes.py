@@ -33,13 +33,20 @@ def here(
 @pytest.mark.parametrize(
     ("line", "code", "part"),
     [
-        ("bogus", 64, "No such command 'bogus'"),
+        ("bogus", 64, "No such command 'bogus'; there are: demo, worker,"),
+        ("staus", 64, "No such command 'staus'; did you mean 'status'?"),
+        ("dlq lst", 64, "No such command 'lst'. Did you mean 'list'?"),
+        ("status shop:app", 64, "see stem-actor status --help"),
+        ("status --rign x", 64, "Did you mean '--ring'?"),
         ("demo ./nowhere", 64, "'./nowhere' does not exist"),
         ("demo ./shop.py", 64, "is a file"),
         ("demo ./empty", 64, "no Python source below empty"),
         ("demo --workers 0", 64, "--workers"),
         ("worker", 64, "MODULE:APP"),
         ("worker shop", 64, 'use "module:app"'),
+        ("worker ./shop.py", 64, 'as in an import: "shop.tasks:app"'),
+        ("worker shop.py:app", 64, "named as in an import, 'shop'"),
+        (f"worker shop:app --queues {'q' * 129}", 64, "at most 128 bytes"),
         ("worker nowhere:app", 64, "there is no module 'nowhere'"),
         ("worker no.where:app", 64, "there is no module 'no.where'"),
         ("worker shop:ap", 64, "has no 'ap'; its apps: app"),
@@ -60,6 +67,11 @@ def here(
         ("dlq show 12 --ring ./nowhere", 64, "not a task id"),
         (f"dlq replay {ID} --limit 3 --ring ./nowhere", 64, "choose entries"),
         ("queues pause --ring ./nowhere", 64, "QUEUE"),
+        ("tasks list --state done --ring ./nowhere", 64, "'done' is not one of"),
+        ("tasks list --limit 0 --ring ./nowhere", 64, "0 is not in the range"),
+        ("tasks list --ring ./nowhere", 70, "no supervisor runs"),
+        ("bench --seconds 0", 64, "--seconds"),
+        ("bench --workers 0", 64, "--workers"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -82,7 +94,9 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ("demo", "worker", "status", "health", "top", "queues", "tasks", "dlq")
+    names = (
+        "demo", "worker", "status", "health", "top", "queues", "tasks", "dlq", "bench",
+    )  # fmt: skip
 
     codes = [main([name, "--help"]) for name in names]
 

@@ -62,6 +62,45 @@ def test_what_cannot_be_imported_is_one_line_on_the_terminal(
     assert "it is a lambda" in answer.err
 
 
+@pytest.mark.parametrize("method", ["import", "spawn"])
+def test_workers_that_import_the_app_have_its_own_retry_strategy(
+    terminal: Terminal, method: str
+) -> None:
+    text = STRATEGY.format(ring=terminal.ring, method=method)
+    (terminal.folder / "shop.py").write_text(text)
+    process = terminal.start("worker", "shop:app")
+    try:
+        line = first_line(process)
+        answer = terminal.python(RETRY)
+    finally:
+        process.terminate()
+        end(process)
+
+    assert line.endswith(": ready\n")
+    assert answer == "3"  # the default strategy would wait for 3 × 1.5 s at least
+
+
+STRATEGY = """
+from stem_actor import StemApp
+
+class AtOnce:
+    def next_delay(self, attempt, error, traceback):
+        return 0.0
+
+app = StemApp(broker="ring://{ring}", workers=1, slots=256, arena_bytes=1 << 20,
+              start_method="{method}", retry_strategy=AtOnce())
+
+@app.task(max_retries=3)
+def fails() -> None:
+    raise ValueError
+"""
+RETRY = """
+import shop
+print(shop.fails.enqueue().wait(timeout=4).status.attempt)
+shop.app.close()
+"""
+
+
 def write_app(terminal: Terminal, *, method: str, threads: str = "") -> None:
     """Put an app into the folder."""
     text = APP.format(ring=terminal.ring, method=method, threads=threads)

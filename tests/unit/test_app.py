@@ -18,6 +18,7 @@ from stem_actor import (
     StopReport,
     WorkerLifecycle,
 )
+from stem_actor.actor.places import Places
 from stem_actor.errors import BrokerUnavailable
 from tests.unit.task_surface import add, fresh
 
@@ -67,7 +68,7 @@ def test_settings_reach_the_supervisor_in_its_own_units(tmp_path: Path) -> None:
     )
 
     config = app.settings.supervisor_config(
-        is_anonymous=False, handlers={"a": "m:a"}, hooks=(("m:h",), ())
+        is_anonymous=False, places=Places({"a": "m:a"}, ("m:h",), (), None)
     )
 
     assert (config.workers, config.max_tasks, config.hard_memory) == (3, 9, 0)
