@@ -61,7 +61,10 @@ enum sa_kind {
     SA_UNKNOWN = 6,  /* this worker does not know the name: park it */
     SA_EXTEND = 7,       /* heartbeat or lease extension, by `delay_ns` */
     SA_DUPLICATE = 8,    /* reply only: a task with this id is known already */
-    SA_EXPIRED = 9       /* report only: its time had passed before its start */
+    SA_EXPIRED = 9,      /* report only: its time had passed before its start */
+    SA_HANDED_BACK = 10, /* report only: a drain interrupted it; run it again */
+    SA_EXTEND_LIMIT = 11, /* telemetry: `delay_ns` more, up to its extension */
+    SA_STOPPED = 12      /* report only: it was revoked, and has stopped */
 };
 
 /* Why a start was lost; kept in the slot until the verdict. */
@@ -72,7 +75,8 @@ enum sa_fault {
     SA_FAULT_HARD = 3,
     SA_FAULT_MEMORY = 4,
     SA_FAULT_REVOKED = 5,
-    SA_FAULT_CORRUPT = 6     /* its outcome record could not be read */
+    SA_FAULT_CORRUPT = 6,    /* its outcome record could not be read */
+    SA_FAULT_CPU = 7
 };
 
 /* sa_task.flags */
@@ -85,6 +89,12 @@ enum sa_task_flag {
     SA_TASK_POLICY = 32,    /* the retry policy numbers are in force */
     SA_TASK_BACKOFF = 64,
     SA_TASK_JITTER = 128
+};
+
+/* sa_task.meters: limits that S's Python watches; their numbers are options. */
+enum sa_task_meter {
+    SA_METER_MEMORY = 1,
+    SA_METER_CPU = 2
 };
 
 /* Bits of sa_slot.marks: what S still owes, or has done, for an outcome. */
@@ -105,7 +115,7 @@ enum sa_event_type {
     SA_EVENT_HELD = 6,        /* slot waits for a verdict */
     SA_EVENT_PARKED = 7,
     SA_EVENT_RETRIED = 8,
-    SA_EVENT_REVOKE = 9,      /* a running task was asked to stop */
+    SA_EVENT_METERED = 9,     /* offered to worker: a task of sa_task_meter; a cell */
     SA_EVENT_WATCHED = 10     /* a slot somebody asked about has finished */
 };
 
@@ -124,9 +134,9 @@ struct sa_task {
     int64_t deadline_ns;    /* wall, 0 = none: must have ended by */
     uint64_t soft_ns, hard_ns; /* 0 = no limit */
     uint32_t max_retries;
-    uint16_t max_crashes, option_flags;
+    uint16_t max_crashes, meters; /* enum sa_task_meter */
     uint64_t retry_base_ns, retry_max_ns;
-    uint32_t retry_flags, spare;
+    uint32_t extension_ms, spare; /* most that SA_EXTEND_LIMIT adds */
 };
 
 /* The numbers of a slot that change.  There are two copies; a bit of the slot
@@ -220,7 +230,10 @@ struct sa_grant {
     uint64_t soft_ns, hard_ns;
     const uint8_t *error; /* of the attempt before; NULL for the first */
     uint64_t error_len;
-    int64_t expires_ns;   /* wall, 0 = never */
+    int64_t expires_ns;   /* wall, 0 = never; the deadline counts too */
+    int64_t deadline_ns;  /* wall, 0 = none */
+    uint64_t extension_ns;
+    uint32_t meters, spare;
 };
 
 struct sa_event {

@@ -51,4 +51,13 @@ sa_slot_state(const struct sa_slot *slot)
     return SA_WORD_STATE(sa_load_acquire(&slot->word));
 }
 
+/* The first wall time at which it may not start any more; 0 = none.  What must
+ * have ended by its deadline need not begin after it. */
+static inline int64_t
+sa_task_ends_by(const struct sa_task *task)
+{
+    int64_t expires = task->expires_ns, deadline = task->deadline_ns;
+    return expires && (!deadline || expires < deadline) ? expires : deadline;
+}
+
 #endif

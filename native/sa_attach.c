@@ -219,18 +219,3 @@ sa_core_running(const sa_core *core, uint32_t worker, uint32_t cell, uint32_t *s
     *started_ns = (int64_t)sa_load_relaxed((uint64_t *)&actor->started[cell]);
     return SA_OK;
 }
-
-int
-sa_core_ask_stop(sa_core *core, uint32_t number)
-{
-    if (number >= sa_core_slots(core))
-        return SA_INVALID;
-    const struct sa_slot *slot = &core->arena.slots[number];
-    if (sa_slot_state(slot) != SA_LEASED)
-        return SA_STALE;
-    struct sa_actor *actor = &core->actors[SA_WORD_OWNER(slot->word)];
-    sa_store_release(&actor->words->control.stop,
-                     (uint64_t)SA_WORD_GEN(slot->word) << 32 |
-                         (sa_slot_var(slot)->starts + 1));
-    return SA_OK;
-}

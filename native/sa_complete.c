@@ -78,6 +78,18 @@ retry(struct sa_core *core, const struct sa_view *view, struct sa_var *var)
     return SA_OK;
 }
 
+/* As after a death that we caused: a start, in front again, and nobody's crash. */
+static int
+hand_back(struct sa_core *core, uint32_t number, struct sa_var *var)
+{
+    var->collaterals++;
+    var->due_ns = core->now;
+    sa_slot_commit(&core->arena.slots[number], SA_READY, 0, var);
+    sa_core_enqueue(core, number, 1);
+    core->arena.stats->collaterals++;
+    return SA_OK;
+}
+
 /* An ending: slot first (C3), then the cell. */
 static int
 ending(struct sa_core *core, const struct sa_view *view)
@@ -96,10 +108,17 @@ ending(struct sa_core *core, const struct sa_view *view)
         core->arena.stats->expired++;
         return sa_core_finish(core, number, &var, SA_CANCELLED, NULL, 0);
     }
+    if (kind == SA_STOPPED) { /* S's Python knows who asked for it, and why */
+        sa_core_keep_error(core, number, view->payload, view->head.len);
+        sa_core_hold(core, number, SA_FAULT_REVOKED);
+        return SA_OK;
+    }
     var.starts++;
     core->arena.stats->starts++;
     if (kind == SA_RETRY)
         return retry(core, view, &var);
+    if (kind == SA_HANDED_BACK)
+        return hand_back(core, number, &var);
     if (kind == SA_FAILED)
         var.marks |= SA_MARK_DEAD;
     if (view->head.delay_ns)
@@ -108,7 +127,20 @@ ending(struct sa_core *core, const struct sa_view *view)
 }
 
 static void
-telemetry(struct sa_core *core, const struct sa_view *view)
+extend_limit(const struct sa_core *core, struct sa_actor *actor,
+             const struct sa_view *view)
+{
+    uint32_t number = view->head.slot, cell = cell_of(core, actor, number);
+    const struct sa_task *task = sa_core_task(core, &core->arena.slots[number]);
+    int64_t most = (int64_t)task->extension_ms * 1000000;
+    if (cell == SA_NONE || view->head.delay_ns < 0)
+        return;
+    int64_t wanted = sa_core_plus(actor->leases[cell].extended_ns, view->head.delay_ns);
+    actor->leases[cell].extended_ns = wanted < most ? wanted : most;
+}
+
+static void
+telemetry(struct sa_core *core, struct sa_actor *actor, const struct sa_view *view)
 {
     uint32_t number = view->head.slot;
     struct sa_slot *slot = &core->arena.slots[number];
@@ -116,6 +148,10 @@ telemetry(struct sa_core *core, const struct sa_view *view)
      * extend; that the worker is alive and says so is seen in its status. */
     if (view->head.kind == SA_EXTEND)
         return;
+    if (view->head.kind == SA_EXTEND_LIMIT) {
+        extend_limit(core, actor, view);
+        return;
+    }
     struct sa_peer *peer = sa_core_owner(core, slot);
     uint32_t len = view->head.len;
     uint8_t *payload;
@@ -141,14 +177,14 @@ complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
 {
     struct sa_actor *actor = &core->actors[worker];
     uint32_t kind = view->head.kind;
-    if (kind < SA_SUCCEEDED || kind > SA_EXPIRED || kind == SA_DUPLICATE)
+    if (kind < SA_SUCCEEDED || kind > SA_STOPPED || kind == SA_DUPLICATE)
         return SA_CORRUPT;
     if (!fits(core, worker, &view->head)) {
         core->arena.stats->stale++;
         return SA_OK;
     }
-    if (kind == SA_PROGRESS || kind == SA_EXTEND) {
-        telemetry(core, view);
+    if (kind == SA_PROGRESS || kind == SA_EXTEND || kind == SA_EXTEND_LIMIT) {
+        telemetry(core, actor, view);
         return SA_OK;
     }
     uint32_t cell = cell_of(core, actor, view->head.slot);

@@ -72,7 +72,8 @@ struct sa_lease {
     uint64_t offer;       /* number of the offer: a worker takes them in this order */
     int64_t offered_ns;
     int64_t began_ns;     /* 0 until S has seen the cell taken */
-    int64_t extended_ns;  /* added to the hard limit by extend_limit */
+    int64_t extended_ns;  /* added to both limits by extend_limit */
+    int64_t shifted_ns;   /* the time that S did not see, see sa_core_shift */
 };
 
 /* A worker as S sees it. */
@@ -123,6 +124,7 @@ struct sa_core {
     int64_t anchor;              /* the offset the timers were last set with */
     int64_t looked_ns;           /* when the rings of workers were last compared */
     int64_t next_ns;             /* earliest moment with work to do */
+    int64_t ran_ns;              /* when sa_core_run last looked; 0 = never */
     uint32_t moved;
 };
 
@@ -187,6 +189,8 @@ void sa_core_unqueue(struct sa_core *core, uint32_t slot);
  * SA_FULL when there is no room even after eviction. */
 int sa_core_finish(struct sa_core *core, uint32_t slot, const struct sa_var *var,
                    uint32_t kind, const uint8_t *payload, uint32_t len);
+/* A start of a LEASED slot has ended without an outcome: HELD for a verdict. */
+void sa_core_hold(struct sa_core *core, uint32_t slot, uint32_t fault);
 /* Keep `payload` as the slot's last error while it lives on; best effort. */
 void sa_core_keep_error(struct sa_core *core, uint32_t slot,
                         const uint8_t *payload, uint32_t len);
@@ -229,6 +233,8 @@ int sa_expire_one(struct sa_core *core, uint32_t slot);
 void sa_offer(struct sa_core *core, uint32_t budget);
 void sa_steal(struct sa_core *core);
 void sa_limits(struct sa_core *core, uint32_t worker);
+/* S was stopped for `gap_ns`: no limit may pass for time that nobody watched. */
+void sa_limits_shift(struct sa_core *core, int64_t gap_ns);
 /* The cell of `worker` is free again. */
 void sa_actor_release(struct sa_actor *actor, uint32_t cell);
 /* The word of a cell in which `slot` is offered for its next start. */

@@ -56,8 +56,6 @@ int sa_core_worker_died(sa_core *core, uint32_t worker, uint32_t fault,
 /* Slot the worker's cell `cell` runs and when it began; SA_EMPTY = none. */
 int sa_core_running(const sa_core *core, uint32_t worker, uint32_t cell,
                     uint32_t *slot, int64_t *started_ns);
-/* Ask the start that runs in `slot` to stop (the worker looks at the word). */
-int sa_core_ask_stop(sa_core *core, uint32_t slot);
 
 /* Verdicts on a HELD slot, or on a waiting one (revoke). */
 int sa_core_release(sa_core *core, uint32_t slot, uint32_t gen);

@@ -7,7 +7,8 @@ static const uint8_t nothing[1] = {0};
 static int
 expired(const struct sa_core *core, const struct sa_task *task)
 {
-    return task->expires_ns && task->expires_ns <= core->wall;
+    int64_t end = sa_task_ends_by(task);
+    return end && end <= core->wall;
 }
 
 int
@@ -89,7 +90,8 @@ limit_end(int64_t began, uint64_t limit_ns, const struct sa_lease *lease)
     if (!limit_ns)
         return INT64_MAX;
     int64_t limit = limit_ns > INT64_MAX ? INT64_MAX : (int64_t)limit_ns;
-    return sa_core_plus(sa_core_plus(began, limit), lease->extended_ns);
+    int64_t more = sa_core_plus(lease->extended_ns, lease->shifted_ns);
+    return sa_core_plus(sa_core_plus(began, limit), more);
 }
 
 static int64_t
@@ -153,4 +155,16 @@ sa_limits(struct sa_core *core, uint32_t worker)
             left--;
             watch(core, worker, c);
         }
+}
+
+void
+sa_limits_shift(struct sa_core *core, int64_t gap_ns)
+{
+    for (uint32_t w = 0; w < core->options.workers_max; w++) {
+        struct sa_actor *actor = &core->actors[w];
+        for (uint32_t c = 0; c < actor->ncells && actor->limited; c++)
+            if (actor->leases[c].slot != SA_NONE)
+                actor->leases[c].shifted_ns =
+                    sa_core_plus(actor->leases[c].shifted_ns, gap_ns);
+    }
 }

@@ -46,15 +46,15 @@ struct sa_ring_words {
     struct sa_line64 order_head;  /* worker */
     struct sa_status_cell {       /* worker */
         uint64_t beat_ns;         /* last look at the mailbox, monotonic */
-        uint32_t epoch, incarnation, pid, soft_lost;
-        uint64_t soft_seen;       /* gen << 32 | starts of the last soft limit */
+        uint32_t epoch, incarnation, pid, spare;
+        /* what the process had used before this start, give or take 10 ms */
+        uint64_t cpu_ns, minor_faults, major_faults;
         uint32_t current;         /* cell + 1 of the coroutine that runs; 0 = none */
-        uint8_t pad[SA_LINE - 36];
+        uint8_t pad[SA_LINE - 52];
     } status;
     struct sa_control_cell {      /* S */
         uint32_t drain, epoch, incarnation, spare;
-        uint64_t stop;            /* gen << 32 | starts of a start asked to stop */
-        uint8_t pad[SA_LINE - 24];
+        uint8_t pad[SA_LINE - 16];
     } control;
 };
 

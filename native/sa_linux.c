@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -122,6 +123,51 @@ sa_unmap(void *at, size_t len)
 {
     if (at && sa_generation() == map_generation)
         (void)munmap(at, len);
+}
+
+static int64_t
+cpu_ns(const struct rusage *used)
+{
+    int64_t seconds = used->ru_utime.tv_sec + used->ru_stime.tv_sec;
+    return seconds * 1000000000 +
+           ((int64_t)used->ru_utime.tv_usec + used->ru_stime.tv_usec) * 1000;
+}
+
+void
+sa_usage_read(struct sa_usage *usage)
+{
+    struct rusage own, children;
+    (void)getrusage(RUSAGE_SELF, &own);
+    (void)getrusage(RUSAGE_CHILDREN, &children);
+    *usage = (struct sa_usage){
+        .cpu_ns = cpu_ns(&own) + cpu_ns(&children),
+        .peak_rss = (uint64_t)own.ru_maxrss * 1024,
+        .minor_faults = (uint64_t)(own.ru_minflt + children.ru_minflt),
+        .major_faults = (uint64_t)(own.ru_majflt + children.ru_majflt),
+    };
+}
+
+static timer_t timer;
+
+int
+sa_timer_open(int signo)
+{
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = signo;
+    return timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 ? SA_OK : SA_INVALID;
+}
+
+int
+sa_timer_arm(int64_t delay_ns)
+{
+    struct itimerspec when = {
+        .it_value = {delay_ns / 1000000000, delay_ns % 1000000000},
+    };
+    if (delay_ns < 1)
+        when.it_value.tv_nsec = 1; /* 0 would disarm it */
+    return timer_settime(timer, 0, &when, NULL) == 0 ? SA_OK : SA_INVALID;
 }
 
 static siginfo_t

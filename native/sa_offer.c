@@ -84,6 +84,8 @@ offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
                      sa_cell_word(SA_CELL_OFFERED, var->starts + 1,
                                   SA_WORD_GEN(slot->word), number));
     SA_CP("offer.celled");
+    if (task->meters)
+        sa_core_event(core, SA_EVENT_METERED, number, worker, cell, 0);
     hint(actor, cell);
     actor->kick = 1;
 }

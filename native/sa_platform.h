@@ -36,9 +36,21 @@ void sa_unmap(void *at, size_t len);
  * birth; every entry compares (process rules: grandchildren and the mapping). */
 uint32_t sa_generation(void);
 
+/* What this process has used so far, its waited-for children included. */
+struct sa_usage {
+    int64_t cpu_ns;
+    uint64_t peak_rss; /* bytes: the largest of this process, since it began */
+    uint64_t minor_faults, major_faults;
+};
+void sa_usage_read(struct sa_usage *usage);
+
 /* Queue `signo` with a 64-bit value for the process behind `pidfd`. */
 int sa_signal_pidfd(int pidfd, int signo, uint64_t value);
 /* cdef end */
+/* One timer of the process that sends `signo` with the value 0; armed with a
+ * delay, it sends once.  A child has none. */
+int sa_timer_open(int signo);
+int sa_timer_arm(int64_t delay_ns);
 int sa_on_main_thread(void);
 void sa_signal_main_thread(int signo, uint64_t value);
 

@@ -10,8 +10,8 @@
 #include "sa_core_api.h"
 #include "sa_crash.h"
 
-static void
-lost_start(struct sa_core *core, uint32_t number, uint32_t fault)
+void
+sa_core_hold(struct sa_core *core, uint32_t number, uint32_t fault)
 {
     struct sa_slot *slot = &core->arena.slots[number];
     struct sa_var var = *sa_slot_var(slot);
@@ -78,7 +78,7 @@ lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
                        ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
     if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
         why = SA_FAULT_CORRUPT;
-    lost_start(core, number, why);
+    sa_core_hold(core, number, why);
     actor->leases[cell].slot = SA_NONE;
 }
 

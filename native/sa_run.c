@@ -4,7 +4,13 @@
 #include "sa_bell.h"
 #include "sa_core_api.h"
 
-enum { NAP_NS = 60000, BUSY = 24, EVENTS_SOON = SA_EVENTS / 2 };
+enum {
+    NAP_NS = 60000,
+    BUSY = 24,
+    EVENTS_SOON = SA_EVENTS / 2,
+    /* Nothing of ours sleeps for so long, so we were stopped, or starved. */
+    GAP_NS = 1000000000
+};
 
 /* A record that found no room is no reason to stay awake: room comes with an
  * outcome, a drain or a timer, and each of them wakes us. */
@@ -35,7 +41,11 @@ anything_published(const struct sa_core *core)
 static uint32_t
 step(struct sa_core *core)
 {
-    return sa_core_step(core, sa_mono_ns(), sa_wall_ns(), SA_BATCH);
+    int64_t now = sa_mono_ns();
+    if (core->ran_ns && now - core->ran_ns > GAP_NS)
+        sa_limits_shift(core, now - core->ran_ns);
+    core->ran_ns = now;
+    return sa_core_step(core, now, sa_wall_ns(), SA_BATCH);
 }
 
 /* 1 when something was published within `poll_ns`. */

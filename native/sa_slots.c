@@ -24,8 +24,9 @@ sa_core_timer(struct sa_core *core, uint32_t number)
         key = var->marks & SA_MARK_WALL ? sa_core_plus(var->due_ns, -core->offset)
                                         : var->due_ns;
     /* A held task has started already; whether it starts again is S's verdict. */
-    if (task->expires_ns && state != SA_HELD) {
-        int64_t end = sa_core_plus(task->expires_ns, -core->offset);
+    int64_t ends_by = sa_task_ends_by(task);
+    if (ends_by && state != SA_HELD) {
+        int64_t end = sa_core_plus(ends_by, -core->offset);
         key = end < key ? end : key;
     }
     if (key == INT64_MAX)

@@ -11,19 +11,61 @@
 
 void (*sa_soft_trip)(int signo);
 
-/* A signal handler has no argument of ours, hence this one global. */
+/* A signal handler has no argument of ours, hence these globals. */
 static sa_worker *target;
-static uint64_t pending;
+static uint32_t birth; /* sa_generation() of the process that opened it */
+/* By cell, the value that was sent; 0 = none.  What could not be delivered waits in
+ * `later` until the timer moves it back. */
+static uint64_t asked[SA_CELLS_MAX], later[SA_CELLS_MAX];
+static int64_t timer_due; /* when the timer goes off; 0 = it is not armed */
 static int wake = -1;
+
+/* The timer's value, which means no cell. */
+enum { LOOK_AGAIN = 0 };
+
+static const uint64_t *
+cells_of(const struct sa_ring_words *words)
+{
+    return (const uint64_t *)((const uint8_t *)words + SA_CELLS_AT);
+}
+
+static int
+is_running(const struct sa_ring_words *words, uint32_t cell, uint64_t value)
+{
+    uint64_t taken = sa_cell_as(value, SA_CELL_TAKEN);
+    return value && sa_load_acquire(&cells_of(words)[cell]) == taken;
+}
 
 static uint32_t
 find(const struct sa_ring_words *words, uint64_t value)
 {
-    const uint64_t *cells = (const uint64_t *)((const uint8_t *)words + SA_CELLS_AT);
     for (uint32_t c = 0; c < words->head.cells; c++)
-        if (sa_load_acquire(&cells[c]) == value)
+        if (is_running(words, c, value))
             return c;
     return SA_NONE;
+}
+
+static void
+come_back(uint32_t cells)
+{
+    timer_due = 0;
+    for (uint32_t c = 0; c < cells; c++) {
+        uint64_t value = sa_load_acquire(&later[c]);
+        if (!value)
+            continue;
+        sa_store_release(&later[c], 0);
+        if (!sa_load_acquire(&asked[c])) /* a newer request stands */
+            sa_store_release(&asked[c], value);
+    }
+}
+
+static void
+trip(int signo)
+{
+    if (sa_soft_trip)
+        sa_soft_trip(signo);
+    if (wake >= 0)
+        sa_bell_write(wake);
 }
 
 static void
@@ -32,18 +74,21 @@ on_signal(int signo, siginfo_t *info, void *context)
     int error = errno;
     uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
     (void)context;
-    if (target && sa_cell_state(value) == SA_CELL_TAKEN &&
-        find(sa_worker_words(target), value) != SA_NONE) {
+    /* A child of the worker has no ring to look at. */
+    if (!target || birth != sa_generation())
+        return;
+    uint32_t cell = value == LOOK_AGAIN ? 0 : find(sa_worker_words(target), value);
+    if (cell != SA_NONE) {
         if (!sa_on_main_thread()) {
             /* The kernel chose a helper thread; only the main one is
              * interrupted out of its system call. */
             sa_signal_main_thread(signo, value);
         } else {
-            sa_store_release(&pending, value);
-            if (sa_soft_trip)
-                sa_soft_trip(signo);
-            if (wake >= 0)
-                sa_bell_write(wake);
+            if (value == LOOK_AGAIN)
+                come_back(sa_worker_words(target)->head.cells);
+            else
+                sa_store_release(&asked[cell], value);
+            trip(signo);
         }
     }
     errno = error;
@@ -54,34 +99,75 @@ sa_soft_open(sa_worker *worker, int signo, int wake_fd)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
+    memset(asked, 0, sizeof asked);
+    memset(later, 0, sizeof later);
+    timer_due = 0;
     action.sa_sigaction = on_signal;
     /* No SA_RESTART: a blocked system call must return. */
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     target = worker;
+    birth = sa_generation();
     wake = wake_fd;
+    if (sa_timer_open(signo) != SA_OK)
+        return SA_INVALID;
     return sigaction(signo, &action, NULL) == 0 ? SA_OK : SA_INVALID;
 }
 
 int
-sa_soft_take(uint32_t *cell)
+sa_soft_take(uint32_t *cell, uint32_t *reason)
 {
-    uint64_t value = sa_load_acquire(&pending);
-    sa_store_release(&pending, 0);
-    if (!value || !target)
+    if (!target || birth != sa_generation())
         return SA_EMPTY;
-    *cell = find(sa_worker_words(target), value);
-    return *cell == SA_NONE ? SA_EMPTY : SA_OK;
+    const struct sa_ring_words *words = sa_worker_words(target);
+    for (uint32_t c = 0; c < words->head.cells; c++) {
+        if (!sa_load_relaxed(&asked[c]))
+            continue;
+        uint64_t value = sa_load_acquire(&asked[c]);
+        sa_store_release(&asked[c], 0);
+        if (!is_running(words, c, value))
+            continue;
+        *cell = c;
+        *reason = sa_cell_state(value);
+        return SA_OK;
+    }
+    return SA_EMPTY;
 }
 
 int
-sa_soft_send(const void *ring, uint32_t cell, int pidfd, int signo)
+sa_soft_again(uint32_t cell, uint32_t reason, int64_t delay_ns)
+{
+    if (!target || birth != sa_generation())
+        return SA_FOREIGN;
+    const struct sa_ring_words *words = sa_worker_words(target);
+    if (cell >= words->head.cells || reason < SA_STOP_REVOKED || reason > SA_STOP_DRAIN)
+        return SA_INVALID;
+    uint64_t word = sa_load_acquire(&cells_of(words)[cell]);
+    if (sa_cell_state(word) != SA_CELL_TAKEN)
+        return SA_EMPTY;
+    sa_store_release(&later[cell], sa_cell_as(word, reason));
+    return sa_soft_look(delay_ns);
+}
+
+int
+sa_soft_look(int64_t delay_ns)
+{
+    if (!target || birth != sa_generation())
+        return SA_FOREIGN;
+    int64_t due = sa_mono_ns() + delay_ns;
+    if (timer_due && timer_due <= due)
+        return SA_OK;
+    timer_due = due;
+    return sa_timer_arm(delay_ns);
+}
+
+int
+sa_soft_send(const void *ring, uint32_t cell, int pidfd, int signo, uint32_t reason)
 {
     const struct sa_ring_words *words = ring;
-    const uint64_t *cells = (const uint64_t *)((const uint8_t *)ring + SA_CELLS_AT);
-    if (cell >= words->head.cells)
+    if (cell >= words->head.cells || reason < SA_STOP_REVOKED || reason > SA_STOP_DRAIN)
         return SA_INVALID;
-    uint64_t value = sa_load_acquire(&cells[cell]);
+    uint64_t value = sa_load_acquire(&cells_of(words)[cell]);
     if (sa_cell_state(value) != SA_CELL_TAKEN)
         return SA_EMPTY;
-    return sa_signal_pidfd(pidfd, signo, value);
+    return sa_signal_pidfd(pidfd, signo, sa_cell_as(value, reason));
 }

@@ -85,7 +85,7 @@ sa_actor_mend(struct sa_actor *actor)
     actor->outbox.released = actor->outbox.local;
     sa_store_release(&words->report_head.word, actor->outbox.local);
     sa_store_release(&words->order_tail.word, sa_load_relaxed(&words->order_head.word));
-    sa_store_release(&words->control.stop, 0);
+
     sa_store32(&words->sleep.flags, 0);
 }
 

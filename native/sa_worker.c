@@ -116,7 +116,10 @@ grant_from(struct sa_worker *worker, uint64_t cell, uint32_t index,
         .flags = task->flags,
         .soft_ns = task->soft_ns,
         .hard_ns = task->hard_ns,
-        .expires_ns = task->expires_ns,
+        .expires_ns = sa_task_ends_by(task),
+        .deadline_ns = task->deadline_ns,
+        .extension_ns = (uint64_t)task->extension_ms * 1000000,
+        .meters = task->meters,
     };
     if (var->attempt && slot->out_len) {
         grant->error = sa_arena_at(&worker->arena, slot->out_at, slot->out_len);
@@ -277,7 +280,7 @@ sa_worker_report(sa_worker *worker, const struct sa_grant *grant, uint32_t kind,
 {
     if (worker->generation != sa_generation())
         return SA_FOREIGN;
-    if (kind < SA_SUCCEEDED || kind > SA_EXPIRED || delay_ns < 0)
+    if (kind < SA_SUCCEEDED || kind > SA_STOPPED || delay_ns < 0)
         return SA_INVALID;
     int rc = report(worker, grant, kind, delay_ns, payload, len, timeout_ns);
     if (rc == SA_OK)
@@ -301,15 +304,6 @@ sa_worker_draining(const sa_worker *worker)
 {
     return worker->generation == sa_generation() &&
            sa_load32(&worker->words->control.drain) != 0;
-}
-
-int
-sa_worker_stopping(const sa_worker *worker, const struct sa_grant *grant)
-{
-    if (worker->generation != sa_generation())
-        return 0;
-    uint64_t asked = sa_load_acquire(&worker->words->control.stop);
-    return asked == ((uint64_t)grant->gen << 32 | grant->starts);
 }
 
 int
@@ -338,6 +332,29 @@ sa_worker_offered(const sa_worker *worker)
     return worker->generation == sa_generation() &&
            sa_load_relaxed(&worker->words->order_head.word) !=
                sa_load_acquire(&worker->words->order_tail.word);
+}
+
+void
+sa_worker_measure(sa_worker *worker, struct sa_usage *usage)
+{
+    sa_usage_read(usage);
+    if (worker->generation != sa_generation())
+        return;
+    struct sa_status_cell *status = &worker->words->status;
+    sa_store_relaxed(&status->cpu_ns, (uint64_t)usage->cpu_ns);
+    sa_store_relaxed(&status->minor_faults, usage->minor_faults);
+    sa_store_relaxed(&status->major_faults, usage->major_faults);
+}
+
+void
+sa_worker_used(const void *ring, struct sa_usage *usage)
+{
+    const struct sa_status_cell *status = &((const struct sa_ring_words *)ring)->status;
+    *usage = (struct sa_usage){
+        .cpu_ns = (int64_t)sa_load_relaxed(&status->cpu_ns),
+        .minor_faults = sa_load_relaxed(&status->minor_faults),
+        .major_faults = sa_load_relaxed(&status->major_faults),
+    };
 }
 
 struct sa_ring_words *

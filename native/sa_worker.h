@@ -3,6 +3,7 @@
 #define SA_WORKER_H
 
 #include "sa_abi.h"
+#include "sa_platform.h"
 
 struct sa_worker;
 
@@ -38,8 +39,6 @@ int sa_worker_finish_next(sa_worker *worker, struct sa_grant *grant,
                           int64_t timeout_ns);
 /* 1 when S asked for a drain: take no more, then leave. */
 int sa_worker_draining(const sa_worker *worker);
-/* 1 when S asked the start in `grant` to stop (revoke, or soft limit). */
-int sa_worker_stopping(const sa_worker *worker, const struct sa_grant *grant);
 /* 1 when results should go to the spool because the arena is short. */
 int sa_worker_pressure(const sa_worker *worker);
 /* Largest payload one report may carry. */
@@ -49,6 +48,12 @@ uint64_t sa_worker_payload_max(const sa_worker *worker);
 void sa_worker_mark(sa_worker *worker, uint32_t cell);
 /* 1 when an offer waits; costs one load. */
 int sa_worker_offered(const sa_worker *worker);
+/* Read what this process has used, and keep its processor time for the
+ * supervisor: a start that is killed has used the difference. */
+void sa_worker_measure(sa_worker *worker, struct sa_usage *usage);
+/* Supervisor: what a worker's process had used before the start it runs, give or
+ * take 10 ms; `peak_rss` is 0. */
+void sa_worker_used(const void *ring, struct sa_usage *usage);
 /* cdef end */
 
 struct sa_ring_words *sa_worker_words(sa_worker *worker);

@@ -7,15 +7,19 @@ from typing import Any, Final
 
 import msgspec
 
+from stem_actor.actor.processes import state_of
 from stem_actor.actor.station import Station
 from stem_actor.actor.statuses import list_statuses, status_of
 from stem_actor.ring.core import Fault, State
+from stem_actor.ring.mailbox import Stop
 from stem_actor.ring.native import Status, ffi, lib
 
 __all__ = ["VERBS", "status_of", "watch"]
 
 #: No start for so long while tasks wait means that something is stuck.
 _STUCK_NS: Final = 5 * 10**9
+#: What a revoked start is given to clean up, before its worker is killed.
+_GRACE_S: Final = 1.0
 _STOPPED: Final = frozenset({"T", "t", "Z"})
 
 Request = dict[str, Any]
@@ -47,9 +51,12 @@ def _revoke(station: Station, request: Request) -> Answer:
         return {"revoked": True}
     if not request.get("terminate"):
         return {"revoked": False}
-    member = station.crew.members[slot.owner]
-    lib.sa_core_ask_stop(core.handle, slot.number)
-    station.crew.kill(member, Fault.REVOKED, slot=slot.number, reason=reason)
+    start = station.limits.start_of(core.slot(slot.number))
+    if start is None:
+        return {"revoked": False}
+    station.limits.interrupt(
+        start, Stop.REVOKED, grace_s=_GRACE_S, fault=Fault.REVOKED, reason=reason
+    )
     return {"revoked": True}
 
 
@@ -101,7 +108,7 @@ def _health(station: Station, _request: Request) -> Answer:
         )
     if crew.paused_until_ns > now:
         problems.append(f"workers die before they take a task: {crew.last_error}")
-    stopped = [str(m.pid) for m in crew.live() if _state_of(m.pid) in _STOPPED]
+    stopped = [str(m.pid) for m in crew.live() if state_of(m.pid) in _STOPPED]
     if stopped:
         problems.append(f"stopped worker processes: {', '.join(stopped)}")
     if not crew.live():
@@ -114,14 +121,6 @@ def _health(station: Station, _request: Request) -> Answer:
             "raise RLIMIT_NOFILE, or close connections"
         )
     return {"ok": not problems, "problems": problems, "workers": len(crew.live())}
-
-
-def _state_of(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "?"
 
 
 def _queues(station: Station, _request: Request) -> Answer:

@@ -34,9 +34,8 @@ class AsyncWorkerActor(WorkerActor):
     def serve(self, hooks: Hooks, concurrency: int) -> None:
         """Serve until there is a reason to leave."""
         self._concurrency = concurrency
-        self._running: dict[int, tuple[asyncio.Task[None], WorkerRuntime]] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
         self._fatal: Exception | None = None
-        self.soft.interrupt = self._interrupt
         self.run(hooks)
 
     def _serve(self) -> None:
@@ -79,10 +78,11 @@ class AsyncWorkerActor(WorkerActor):
         if refused is not None:
             self._report(grant, refused)
             return
-        runtime = WorkerRuntime(self.mailbox, grant, self.children)
+        runtime = self.begin(grant)
         coroutine = Marked(self._one(task, grant, runtime), self.mailbox, grant.cell)
-        running = asyncio.get_running_loop().create_task(coroutine)
-        self._running[grant.cell] = (running, runtime)
+        runtime.coroutine = asyncio.get_running_loop().create_task(coroutine)
+        self._running[grant.cell] = runtime.coroutine
+        self.interrupter.coroutines[grant.cell] = runtime
 
     async def _one(
         self, task: AsyncTask[..., Any], grant: Grant, runtime: WorkerRuntime
@@ -96,7 +96,7 @@ class AsyncWorkerActor(WorkerActor):
                 self._report(grant, Report(Kind.FAILED, failure))
                 return
             report = await aexecute(task, delivery, runtime, strategy=self.strategy)
-            self.look_after(report)
+            report = self.end(runtime, report)
             # Without a wait for room in the spool: neighbours run on this loop.
             self._report(grant, self.fit(grant, report, wait_s=0))
         except Exception as error:
@@ -106,8 +106,8 @@ class AsyncWorkerActor(WorkerActor):
         finally:
             if self.is_child:
                 os._exit(CHILD_LEFT)
-            del self._running[cell]
-            if runtime.was_interrupted:
+            del self._running[cell], self.interrupter.coroutines[cell]
+            if runtime.struck:
                 self.is_leaving = True
             self._bell.set()
 
@@ -126,17 +126,7 @@ class AsyncWorkerActor(WorkerActor):
     def _report(self, grant: Grant, report: Report) -> None:
         self.mailbox.report(grant, report.kind, report.payload, report.delay_ns)
 
-    def _interrupt(self, cell: int) -> None:
-        """The soft limit of one coroutine: cancel it, and never a neighbour."""
-        found = self._running.get(cell)
-        if found is None:
-            return
-        running, runtime = found
-        runtime.mark_soft()
-        runtime.was_interrupted = True
-        asyncio.get_running_loop().call_soon(running.cancel)
-
     async def _finish(self) -> None:
         """Neighbours of an interrupted coroutine end undisturbed."""
         while self._running:
-            await asyncio.wait([task for task, _ in self._running.values()])
+            await asyncio.wait(list(self._running.values()))

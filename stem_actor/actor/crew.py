@@ -8,41 +8,35 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final, Protocol
 
 from stem_actor.actor import verbs
+from stem_actor.actor.cause import SWEEP_NS, Cause
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.fence import born_at, fence
-from stem_actor.actor.judge import Cause
+from stem_actor.actor.last_words import read_last_words
+from stem_actor.actor.member import Member, Phase
 from stem_actor.actor.oom import OomWatch
+from stem_actor.actor.processes import descendants_of
 from stem_actor.actor.restart_budget import RestartBudget
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.actor.worker_ring import open_worker_ring
 from stem_actor.clock import Clock
 from stem_actor.ring.core import NO_SLOT, Core, Fault
 from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.native import Status, lib, raise_for
+from stem_actor.ring.native import Status, ffi, lib, raise_for
 from stem_actor.ring.segment import Segment
 
-__all__ = ["Crew", "Member", "Phase"]
+__all__ = ["Crew"]
 
-_LAST_WORDS: Final = 16 * 1024
 #: Worker rows in the core segment, ``SA_WORKERS_MAX``.
 _ROWS: Final = 1024
 _SETTLE_S: Final = 0.05
+_LOW: Final = 0xFFFFFFFF
 #: Where the number of cells stands in the head of a ring file.
 _CELLS_AT: Final = 12
 #: Where it says when its worker last looked for a task.
 _BEAT_AT: Final = 1280
-
-
-class Phase(StrEnum):
-    ABSENT = "absent"
-    ASKED = "asked"
-    LIVE = "live"
-    DYING = "dying"
 
 
 class Loop(Protocol):
@@ -55,30 +49,6 @@ class Loop(Protocol):
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: object
     ) -> object: ...
-
-
-@dataclass(slots=True)
-class Member:
-    """One worker index and the process that lives under it."""
-
-    index: int
-    ring: Segment
-    wake_fd: int
-    phase: Phase = Phase.ABSENT
-    pid: int = 0
-    pidfd: int = -1
-    incarnation: int = 0
-    is_spare: bool = False
-    is_buried: bool = True
-    is_leaving: bool = False
-    asked_ns: int = 0
-    born_ns: int = 0
-    born_finished: int = 0
-    kill_fault: int = Fault.NONE
-    kill_slot: int = NO_SLOT
-    kill_reason: str | None = None
-    kill_late_ns: int = 0
-    held: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Crew:
@@ -112,6 +82,7 @@ class Crew:
         self._on_death = on_death
         self._budget = RestartBudget()
         self._ooms = OomWatch()
+        self._unswept: dict[int, Cause] = {}
         self.is_stopping = False
         self.paused_until_ns = 0
         self.last_error: str | None = None
@@ -121,6 +92,11 @@ class Crew:
     @property
     def count_max(self) -> int:
         return self._config.workers + 1
+
+    @property
+    def cells(self) -> range:
+        """The grant cells that each worker has."""
+        return range(self._config.cells)
 
     def open_rings(self) -> None:
         """
@@ -174,10 +150,7 @@ class Crew:
         raise_for(rc, f"preparing worker {member.index}")
         member.phase = Phase.ASKED
         member.asked_ns = self._clock.monotonic_ns()
-        member.is_buried = False
-        member.is_leaving = False
-        member.kill_fault, member.kill_slot = Fault.NONE, NO_SLOT
-        member.kill_reason, member.kill_late_ns = None, 0
+        member.forget_kill()
         with suppress(FileNotFoundError):
             self._directory.last_words(member.index).unlink()
         message = Message(
@@ -227,6 +200,8 @@ class Crew:
         self._bury(member)
         cause = self._cause_of(member, message)
         had_task = bool(member.held)
+        self._unswept[member.pid] = cause
+        self._loop.call_later(SWEEP_NS / 1e9, self._give_up_on_sweep, member.pid)
         self._on_death(member, cause)
         member.held.clear()
         if member.pidfd >= 0:
@@ -237,6 +212,15 @@ class Crew:
         if not had_task and not self._is_excused(member, message.value, cause):
             self._count_idle_death(cause)
         self.ask(member)
+
+    def on_swept(self, message: Message) -> None:
+        """What dead worker ``pid`` had left is dead too: its verdict is complete."""
+        cause = self._unswept.pop(message.pid, None)
+        if cause is not None:
+            cause.swept = message.a
+
+    def _give_up_on_sweep(self, pid: int) -> None:
+        self._unswept.pop(pid, None)
 
     def _on_pidfd(self, member: Member) -> None:
         self._bury(member)
@@ -251,6 +235,7 @@ class Crew:
         # In a worker of one task at a time what was started is what crashed; the
         # started slots of a concurrent one are told apart by the coroutine's cell.
         fault = member.kill_fault or Fault.CRASH
+        member.began_ns = self._running(member)
         lib.sa_core_worker_died(
             self._core.handle, member.index, fault, member.kill_slot
         )
@@ -267,19 +252,32 @@ class Crew:
         *,
         slot: int = NO_SLOT,
         reason: str | None = None,
-        late_ns: int = 0,
+        limit_ns: int | None = None,
     ) -> None:
-        """Kill a worker and its group, because of *slot* if one is named."""
+        """
+        Kill a worker and its group.
+
+        Args:
+            member: The worker.
+            fault: The ``Fault`` of the start that it is killed for.
+            slot: That start's; without it, of all that it runs.
+            reason: A word for the record.
+            limit_ns: When the limit had passed that it is killed for.
+        """
         if member.phase is not Phase.LIVE or member.is_buried:
             return
         if member.kill_fault == Fault.NONE:
             member.kill_fault, member.kill_slot = fault, slot
-            member.kill_reason, member.kill_late_ns = reason, late_ns
+            member.kill_reason, member.kill_limit_ns = reason, limit_ns
+            member.kill_ns = self._clock.monotonic_ns()
+            member.descendants = descendants_of(member.pid)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(member.pidfd, signal.SIGKILL)
         # Not reaped before WATCHING and DIED: the group is still this worker's.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(member.pid, signal.SIGKILL)
+        # The spare need not wait for the burial, nor what was not started.
+        self.recycle(member)
 
     def recycle(self, member: Member) -> None:
         """Let a worker finish what it runs and leave; a fresh one takes its place."""
@@ -330,35 +328,36 @@ class Crew:
                 self._core.handle, member.index, int(member.is_spare)
             )
 
+    def _running(self, member: Member) -> dict[int, int]:
+        """Return when each slot that *member* runs was started."""
+        found = (self._core.running(member.index, cell) for cell in self.cells)
+        return dict(it for it in found if it is not None)
+
     def _cause_of(self, member: Member, message: Message) -> Cause:
         status = message.value
-        signaled = os.WIFSIGNALED(status)
-        killed_by_us = member.kill_fault != Fault.NONE
-        number = os.WTERMSIG(status) if signaled else None
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        before = ffi.new("struct sa_usage *")
+        lib.sa_worker_used(member.ring.at, before)
+        is_ours = member.kill_fault != Fault.NONE
         return Cause(
             signal=number,
             exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             # Asked of unexplained kills alone: another death must not use it up.
-            oom=number == signal.SIGKILL
-            and not killed_by_us
-            and self._ooms.has_struck(),
-            stack=self._last_words(member.index),
+            oom=number == signal.SIGKILL and not is_ours and self._ooms.has_struck(),
+            words=read_last_words(self._directory.last_words(member.index)),
             reason=member.kill_reason,
-            worker={
-                "worker": member.index,
-                "pid": message.pid,
-                "cpuMs": round((message.a + message.b) / 1e6, 3),
-                "peakRssKb": message.c,
-            },
-            late_ns=member.kill_late_ns,
+            worker=member.index,
+            pid=message.pid,
+            cpu_ns=max(0, message.a + message.b - int(before.cpu_ns)),
+            peak_rss=message.c * 1024,
+            minor_faults=max(0, (message.d >> 32) - int(before.minor_faults)),
+            major_faults=max(0, (message.d & _LOW) - int(before.major_faults)),
+            began_ns=dict(member.began_ns),
+            ended_ns=self._clock.monotonic_ns(),
+            limit_ns=member.kill_limit_ns,
+            descendants=member.descendants,
+            swept=None,
         )
-
-    def _last_words(self, index: int) -> str | None:
-        try:
-            data = self._directory.last_words(index).read_bytes()[-_LAST_WORDS:]
-        except OSError:
-            return None
-        return data.decode("utf-8", "replace") or None
 
     def _is_excused(self, member: Member, status: int, cause: Cause) -> bool:
         """Whether a death outside any task says nothing about the next worker."""

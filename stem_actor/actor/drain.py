@@ -8,8 +8,10 @@ from typing import Final
 
 import msgspec
 
+from stem_actor.actor.limits import Start
 from stem_actor.actor.station import Station
 from stem_actor.ring.core import Fault, State
+from stem_actor.ring.mailbox import Stop
 from stem_actor.ring.native import Status, ffi, lib
 
 __all__ = ["Drain"]
@@ -26,15 +28,13 @@ _STOPPED: Final = msgspec.msgpack.encode({"reason": "stopped"})
 class Drain:
     """
     1. offers nothing more and takes unstarted offers back;
-    2. lets what runs finish until the deadline, then ends it (collateral: a start,
-       not a crash; a named ring runs it again at the next start);
+    2. lets what runs finish until the deadline, then interrupts it as a soft limit
+       does, and a second later ends it. Either is a start, and neither an attempt nor
+       a crash: a named ring runs it again at the next start;
     3. an anonymous ring cancels what has not started, and waits until its owner has
        been told; a named one keeps it;
     4. has the workers run their shutdown hooks and leave;
     5. has the guardian end the tree.
-
-    A task that outlives the deadline is not interrupted by a soft limit first: that
-    would make a failure of a deployment, where a named ring just runs it again.
     """
 
     def __init__(self, station: Station) -> None:
@@ -42,9 +42,10 @@ class Drain:
         self._deadline_ns = 0
         self._began_ns = 0
         self._finished_before = 0
-        self._killed = 0
+        self._interrupted: set[Start] = set()
         self._leave_ns = 0
         self._cancelled = 0
+        self._is_patient = True
         self._done: list[Callable[[dict[str, object]], None]] = []
         self.is_stopping = False
 
@@ -55,6 +56,7 @@ class Drain:
         if done is not None:
             self._done.append(done)
         now = self._station.clock.monotonic_ns()
+        self._is_patient = deadline_ns > 0
         if self.is_stopping:
             self._deadline_ns = min(self._deadline_ns, now + deadline_ns)
             return
@@ -80,10 +82,10 @@ class Drain:
         station.pump()
         held = station.crew.quiet(drain=False)
         now = station.clock.monotonic_ns()
-        if held and now >= self._deadline_ns and not self._killed:
-            for member in station.crew.live():
-                self._killed += 1
-                station.crew.kill(member, Fault.COLLATERAL, reason="drain")
+        if held and not self._is_patient:
+            self._kill()
+        elif held and now >= self._deadline_ns:
+            self._interrupt()
         if held:
             station.loop.call_later(_LOOK_S, self._look)
             return
@@ -95,6 +97,26 @@ class Drain:
         )
         station.crew.quiet(drain=True)
         self._let_leave()
+
+    def _kill(self) -> None:
+        """Now means now."""
+        self._interrupted.update(self._station.limits.running())
+        for member in self._station.crew.live():
+            self._station.crew.kill(member, Fault.COLLATERAL, reason="drain")
+
+    def _interrupt(self) -> None:
+        limits = self._station.limits
+        for start in limits.running():
+            if start in self._interrupted:
+                continue
+            self._interrupted.add(start)
+            limits.interrupt(
+                start,
+                Stop.DRAIN,
+                grace_s=_SOFT_NS / 1e9,
+                fault=Fault.COLLATERAL,
+                reason="drain",
+            )
 
     def _let_leave(self) -> None:
         """Workers run their shutdown hooks and exit; who takes too long is killed."""
@@ -122,7 +144,7 @@ class Drain:
         report: dict[str, object] = {
             "finished": stats["finished"] - self._finished_before,
             "cancelled": self._cancelled,
-            "handedBack": min(self._killed, stats["ready"]),
+            "handedBack": min(len(self._interrupted), stats["ready"]),
             "unstarted": stats["ready"] + stats["delayed"] + stats["parked"],
             "live": stats["live"],
             "durationNs": now_ns - self._began_ns,

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import signal
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import replace
 
-import msgspec
-
+from stem_actor.actor.cause import Cause
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.clock import Clock
-from stem_actor.engine.head import policy_of
+from stem_actor.engine.head import meters_of, policy_of
 from stem_actor.engine.wish import NO_WISH, Wish, wish_of
 from stem_actor.model.ending import (
     Cancel,
     Ending,
     Fail,
     Lost,
+    OutOfMemory,
     Replay,
     Retry,
     Revoked,
     TimedOut,
 )
 from stem_actor.model.error import TaskError
+from stem_actor.model.verdict import VERDICT, Verdict
 from stem_actor.policy.retry import Situation, decide
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy
 from stem_actor.ring.core import Core, Fault, SlotView
@@ -34,32 +33,9 @@ from stem_actor.ring.record import (
     TaskHead,
     unpack_record,
 )
+from stem_actor.tasks.outcome import pack_cancellation, pack_failure
 
-__all__ = ["Cause", "Judge"]
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """
-    How the worker under a lost start came to its end.
-
-    Attributes:
-        signal: Number of the signal that ended it.
-        exit_status: Its exit status, if it exited.
-        stack: Its last words.
-        worker: Its index and pid, for the record.
-        late_ns: For a limit: how long after the limit it was found.
-    """
-
-    signal: int | None = None
-    exit_status: int | None = None
-    oom: bool = False
-    stack: str | None = None
-    reason: str | None = None
-    worker: dict[str, object] = field(default_factory=dict)
-    late_ns: int = 0
+__all__ = ["Judge"]
 
 
 class Judge:
@@ -76,39 +52,46 @@ class Judge:
 
     def judge(self, slot: SlotView, cause: Cause) -> bool:
         """
-        Decide about *slot*, which is HELD; False if there was no room to say so.
+        Decide about *slot*, which is HELD; False if there was no room to say so, or
+        not everything is known yet.
 
         The decision is pure (``policy.decide``); only its execution is here.
         """
         head = unpack_record(self._core.record(slot)).head
         ending = _ending(slot, head, cause)
-        wish = wish_of(self._core.outcome(slot)) if slot.attempt else NO_WISH
+        # A revoked start has put its own facts where the last error was.
+        has_wish = slot.attempt and slot.fault != Fault.REVOKED
+        wish = wish_of(self._core.outcome(slot)) if has_wish else NO_WISH
         policy = wish.load_policy() if wish.load_policy else policy_of(head)
         outcome = decide(ending, policy, self._situation(slot, head, wish))
-        handle = self._core.handle
+        if isinstance(outcome, Replay):
+            rc = lib.sa_core_release(self._core.handle, slot.number, slot.gen)
+            return self._done(rc)
+        if not cause.is_whole(self._clock.monotonic_ns()):
+            return False  # what it left is being swept up, and belongs in the record
+        verdict = cause.verdict(slot)
         match outcome:
-            case Replay():
-                return self._done(lib.sa_core_release(handle, slot.number, slot.gen))
             case Retry():
-                error = _pack_error(outcome.error, slot, cause)
-                return self._done(
-                    lib.sa_core_retry(
-                        handle,
-                        slot.number,
-                        slot.gen,
-                        outcome.delay_ns,
-                        error,
-                        len(error),
-                    )
-                )
+                return self._retry(slot, outcome, _error(outcome.error, slot, verdict))
             case Fail():
-                reason = cause.reason or _REASONS.get(slot.fault, "crashed")
-                error = _pack_error(outcome.error, slot, cause, reason=reason)
-                return self._settle(slot, Kind.FAILED, error, dead=True)
+                error = _error(outcome.error, slot, verdict, cause.reason)
+                return self._settle(slot, Kind.FAILED, pack_failure(error), dead=True)
             case Cancel():
-                payload = _encode({"reason": outcome.reason})
+                payload = pack_cancellation(outcome.reason, None, verdict.to_wire())
                 return self._settle(slot, Kind.CANCELLED, payload, dead=False)
         raise AssertionError(f"no start is lost with {outcome!r}")
+
+    def _retry(self, slot: SlotView, outcome: Retry, error: TaskError) -> bool:
+        packed = pack_failure(error)
+        rc = lib.sa_core_retry(
+            self._core.handle,
+            slot.number,
+            slot.gen,
+            outcome.delay_ns,
+            packed,
+            len(packed),
+        )
+        return self._done(rc)
 
     def _situation(self, slot: SlotView, head: TaskHead, wish: Wish) -> Situation:
         max_retries = wish.max_retries
@@ -144,18 +127,13 @@ class Judge:
         return status in (Status.OK, Status.STALE)
 
 
-_REASONS: Final = {
-    Fault.CRASH: "crashed",
-    Fault.COLLATERAL: "collateral",
-    Fault.HARD: "hard",
-    Fault.MEMORY: "memory",
-    Fault.CORRUPT: "crashed",
-}
-
-
 def _ending(slot: SlotView, head: TaskHead, cause: Cause) -> Ending:
     if slot.fault == Fault.HARD:
         return TimedOut("hard", head.hard_ns, stack=cause.stack)
+    if slot.fault == Fault.CPU:
+        return TimedOut("cpu", meters_of(head)[1] or 0, stack=cause.stack)
+    if slot.fault == Fault.MEMORY and cause.limit_ns is not None:
+        return OutOfMemory(meters_of(head)[0] or 0, stack=cause.stack)
     if slot.fault == Fault.REVOKED:
         return Revoked(cause.reason or "revoked")
     lost: dict[int, Lost] = {
@@ -171,35 +149,15 @@ def _ending(slot: SlotView, head: TaskHead, cause: Cause) -> Ending:
     )
 
 
-def _pack_error(
-    error: TaskError, slot: SlotView, cause: Cause, *, reason: str | None = None
-) -> bytes:
-    wire = error.to_wire()
-    meta: dict[str, object] = {
-        "reason": reason or _REASONS.get(slot.fault, "crashed"),
+def _error(
+    error: TaskError, slot: SlotView, verdict: Verdict, reason: str | None = None
+) -> TaskError:
+    """Return *error* with what is known of the start that it ends."""
+    facts: dict[str, object] = {
+        "reason": reason or verdict.reason,
         "attempt": slot.attempt,
         "starts": slot.starts,
         "crashes": slot.crashes,
-        **cause.worker,
-        **error.meta,
     }
-    if cause.signal is not None:
-        meta["signal"] = cause.signal
-        meta["signalName"] = _signal_name(cause.signal)
-    if cause.exit_status is not None:
-        meta["exitStatus"] = cause.exit_status
-    if cause.oom:
-        meta["oom"] = True
-    if cause.late_ns:
-        meta["lateMs"] = round(cause.late_ns / 1e6, 3)
-    wire["meta"] = meta
-    if cause.stack and not wire.get("stack"):
-        wire["stack"] = cause.stack
-    return _encode(wire)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    meta = {**facts, **error.meta, VERDICT: verdict.to_wire()}
+    return replace(error, meta={k: v for k, v in meta.items() if v is not None})

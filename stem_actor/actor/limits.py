@@ -1,31 +1,24 @@
-"""Limits: what the supervisor does when the core says that one has passed."""
+"""Limits: what the supervisor does when one has passed, or a start is to end."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-import psutil
-
-from stem_actor.actor.config import SupervisorConfig
-from stem_actor.actor.crew import Crew, Member
+from stem_actor.actor.crew import Crew
+from stem_actor.actor.signals import LAST_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.clock import Clock
-from stem_actor.ring.core import Core, Event, EventType, Fault, State
-from stem_actor.ring.native import lib
+from stem_actor.ring.core import Core, Event, EventType, Fault, SlotView, State
+from stem_actor.ring.mailbox import Stop
+from stem_actor.ring.native import Status, lib
 from stem_actor.ring.record import SOFT_EVENT, unpack_record
 
-__all__ = ["LAST_WORDS_SIGNAL", "SOFT_SIGNAL", "Limits"]
+__all__ = ["Limits", "Start"]
 
-#: A real-time signal that libraries leave alone; SIGALRM and SIGUSR1/2 are users'.
-SOFT_SIGNAL: Final = int(signal.SIGRTMIN) + 3
-#: Has the interpreter write every thread's stack to the worker's last words.
-LAST_WORDS_SIGNAL: Final = int(signal.SIGRTMIN) + 4
-#: That goes before the hard kill, when a crash of the dump changes nothing any more.
+#: The last words go before the kill, when a crash of the dump changes nothing any more.
 _LAST_WORDS_S: Final = 0.02
-_SAMPLE_S: Final = 0.25
-_ZOMBIES_MAX: Final = 100
 
 
 class Loop(Protocol):
@@ -34,107 +27,140 @@ class Loop(Protocol):
     def call_later(self, delay: float, callback: Any, *args: Any) -> object: ...
 
 
-class Limits:
-    """Soft signal, hard kill, memory marks."""
+class Start(NamedTuple):
+    """One start: where it runs, and the numbers that tell it from any other."""
 
-    def __init__(
-        self,
-        core: Core,
-        crew: Crew,
-        config: SupervisorConfig,
-        clock: Clock,
-        loop: Loop,
-    ) -> None:
+    worker: int
+    cell: int
+    slot: int
+    gen: int
+    starts: int
+
+
+class Limits:
+    """
+    Interrupts a start by a signal, ends it by a kill; the kill of a hard limit is
+    preceded by the last words and by nothing else.
+    """
+
+    def __init__(self, core: Core, crew: Crew, clock: Clock, loop: Loop) -> None:
         self._core = core
         self._crew = crew
-        self._config = config
         self._clock = clock
         self._loop = loop
-        self._has_marks = bool(
-            config.soft_memory or config.hard_memory or config.max_tasks
-        )
-        loop.call_later(_SAMPLE_S, self._sample)
-        loop.call_later(4 * _SAMPLE_S, self._count_zombies)
+        #: Why a start was asked to stop, for the record: by slot and generation.
+        self._reasons: dict[tuple[int, int], str] = {}
+        #: Told of each limit that has passed: ``"soft"`` or ``"hard"``.
+        self.on_timeout: Callable[[Start, str], None] = _nobody
 
     def on_limit(self, event: Event) -> None:
-        """Act on a limit of the start in cell ``event.a`` of a worker."""
-        member = self._crew.members[event.worker]
-        slot = self._core.slot(event.slot)
-        if slot.gen != event.gen or slot.state != State.LEASED:
-            return
-        running = self._core.running(event.worker, event.a)
-        if running is None or running[0] != event.slot or member.pidfd < 0:
+        """Act on a time limit of the start in cell ``event.a`` of a worker."""
+        start = self._start_in(event.worker, event.a)
+        if start is None or (start.slot, start.gen) != (event.slot, event.gen):
             return
         if event.type == EventType.SOFT:
-            head = unpack_record(self._core.record(slot)).head
+            self.on_timeout(start, "soft")
+            head = unpack_record(self._core.record(self._core.slot(start.slot))).head
             if not head.flags & SOFT_EVENT:
-                lib.sa_soft_send(member.ring.at, event.a, member.pidfd, SOFT_SIGNAL)
+                self._send(start, Stop.SOFT)
+            return
+        self.on_timeout(start, "hard")
+        limit_ns = self._clock.monotonic_ns() - event.b
+        self.end(start, Fault.HARD, reason="hard", limit_ns=limit_ns)
+
+    def start_of(self, slot: SlotView) -> Start | None:
+        """Return the start that runs for *slot* now; None: nobody has taken it."""
+        if slot.state != State.LEASED:
+            return None
+        for cell in self._crew.cells:
+            start = self._start_in(slot.owner, cell)
+            if start is not None and start.slot == slot.number:
+                return start
+        return None
+
+    def running(self) -> list[Start]:
+        """Return every start that runs now."""
+        found = (
+            self._start_in(member.index, cell)
+            for member in self._crew.live()
+            for cell in self._crew.cells
+        )
+        return [start for start in found if start is not None]
+
+    def is_running(self, start: Start) -> bool:
+        """Whether *start* has not ended yet, as far as its worker has said."""
+        return self._start_in(start.worker, start.cell) == start
+
+    def interrupt(
+        self, start: Start, stop: int, *, grace_s: float, fault: int, reason: str
+    ) -> None:
+        """
+        Ask *start* to stop, as at a soft limit; if it still runs after *grace_s*, end
+        it for *fault*.
+        """
+        self._reasons[start.slot, start.gen] = reason
+        self._send(start, stop)
+        limit_ns = None if fault in _OURS else self._clock.monotonic_ns()
+        self._loop.call_later(grace_s, self._end_late, start, fault, reason, limit_ns)
+
+    def end(
+        self, start: Start, fault: int, *, reason: str, limit_ns: int | None = None
+    ) -> None:
+        """Kill the worker of *start*, 20 ms after it was asked for its last words."""
+        member = self._crew.members[start.worker]
+        if member.pidfd < 0:
             return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(member.pidfd, LAST_WORDS_SIGNAL)
-        self._loop.call_later(_LAST_WORDS_S, self._end, event, slot.starts)
+        self._loop.call_later(_LAST_WORDS_S, self._kill, start, fault, reason, limit_ns)
 
-    def _end(self, event: Event, starts: int) -> None:
-        """Kill for a hard limit, unless the start has ended in these 20 ms."""
-        slot = self._core.slot(event.slot)
-        running = self._core.running(event.worker, event.a)
-        if (slot.gen, slot.starts, slot.state) != (event.gen, starts, State.LEASED):
-            return
-        if running is None or running[0] != event.slot:
-            return
-        self._crew.kill(
-            self._crew.members[event.worker],
-            Fault.HARD,
-            slot=event.slot,
-            reason="hard",
-            late_ns=event.b + int(_LAST_WORDS_S * 1e9),
+    def reason_of(self, slot: int, gen: int) -> str | None:
+        """Return, once, why the start in *slot* was asked to stop."""
+        return self._reasons.pop((slot, gen), None)
+
+    # --- inside
+
+    def _start_in(self, worker: int, cell: int) -> Start | None:
+        running = self._core.running(worker, cell)
+        if running is None:
+            return None
+        slot = self._core.slot(running[0])
+        if slot.state != State.LEASED or slot.owner != worker:
+            return None
+        return Start(worker, cell, slot.number, slot.gen, slot.starts)
+
+    def _send(self, start: Start, stop: int) -> bool:
+        member = self._crew.members[start.worker]
+        rc = lib.sa_soft_send(
+            member.ring.at, start.cell, member.pidfd, SOFT_SIGNAL, stop
         )
+        return bool(rc == Status.OK)
 
-    def _sample(self) -> None:
-        """Look at memory and task count of each worker, four times a second."""
-        if not self._has_marks:
-            return
-        self._loop.call_later(_SAMPLE_S, self._sample)
-        for member in self._crew.live():
-            self._look_at(member)
+    def _end_late(
+        self, start: Start, fault: int, reason: str, limit_ns: int | None
+    ) -> None:
+        if self.is_running(start):
+            self.end(start, fault, reason=reason, limit_ns=limit_ns)
+        else:
+            self._reasons.pop((start.slot, start.gen), None)
 
-    def _count_zombies(self) -> None:
-        """A worker reaps for its grandchildren; one that does not is replaced."""
-        self._loop.call_later(4 * _SAMPLE_S, self._count_zombies)
-        for member in self._crew.live():
-            children = _children_of(member.pid)
-            if len(children) > _ZOMBIES_MAX and _zombies_in(children) > _ZOMBIES_MAX:
-                self._crew.recycle(member)
-
-    def _look_at(self, member: Member) -> None:
-        row = self._core.worker_rows[member.index]
-        done = int(row.finished) - member.born_finished
-        if self._config.max_tasks and done >= self._config.max_tasks:
-            self._crew.recycle(member)
-            return
-        if not self._config.soft_memory and not self._config.hard_memory:
-            return
-        try:
-            rss = psutil.Process(member.pid).memory_info().rss
-        except (psutil.Error, OSError):  # dead, or no descriptor to look with
-            return
-        if self._config.hard_memory and rss > self._config.hard_memory:
-            self._crew.kill(member, Fault.MEMORY, reason="memory")
-        elif self._config.soft_memory and rss > self._config.soft_memory:
-            self._crew.recycle(member)
+    def _kill(
+        self, start: Start, fault: int, reason: str, limit_ns: int | None
+    ) -> None:
+        """Kill, unless the start has ended in these 20 ms."""
+        if self.is_running(start):
+            self._crew.kill(
+                self._crew.members[start.worker],
+                fault,
+                slot=start.slot,
+                reason=reason,
+                limit_ns=limit_ns,
+            )
 
 
-def _children_of(pid: int) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]
+#: What a start is ended for that is no limit of its own.
+_OURS: Final = frozenset({Fault.REVOKED, Fault.COLLATERAL})
 
 
-def _zombies_in(pids: list[int]) -> int:
-    count = 0
-    for pid in pids:
-        with suppress(psutil.Error, OSError):
-            count += psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    return count
+def _nobody(_start: Start, _level: str) -> None:
+    """Nobody listens."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from stem_actor.actor.shield import Shield, ShieldCount
 from stem_actor.errors import PayloadError, QueueFull
-from stem_actor.ring.mailbox import Grant, Mailbox
+from stem_actor.ring.mailbox import Grant, Mailbox, Stop, Usage
 from stem_actor.ring.native import Status, raise_for
 from stem_actor.ring.producer import Kind, RingProducer
 from stem_actor.ring.spool import INLINE_MAX, Spool
-from stem_actor.tasks.ports import Submitter
+from stem_actor.tasks.ports import Interruption, Submitter
 
 __all__ = ["ChildSubmitter", "WorkerRuntime"]
 
@@ -101,30 +104,72 @@ class WorkerRuntime:
     One start's way back to its worker.
 
     Attributes:
-        is_inside: Whether user code runs right now; the soft limit raises only then.
-        was_interrupted: Whether an asynchronous exception went into this start.
+        cell: The grant cell that it holds.
+        started_ns: Monotonic time of its start.
+        coroutine: The asyncio task of a coroutine handler; None: a plain one.
+        stop: The ``Stop`` that was asked of it; 0: none.
+        struck: The ``Stop`` that has been delivered into it; 0: none.
+        tries: How often one could not be delivered at once.
+        soft_stack: All threads when its soft limit struck.
+        threads: Names of the threads that it left behind.
     """
 
     __slots__ = (
+        "_base",
         "_children",
+        "_extended_ns",
         "_grant",
         "_mailbox",
-        "_soft",
-        "is_inside",
+        "_shields",
+        "cell",
+        "coroutine",
+        "soft_stack",
         "started_ns",
-        "was_interrupted",
+        "stop",
+        "strike",
+        "struck",
+        "threads",
+        "tries",
     )
 
     def __init__(
-        self, mailbox: Mailbox, grant: Grant, children: ChildSubmitter | None
+        self,
+        mailbox: Mailbox,
+        grant: Grant,
+        children: ChildSubmitter | None,
+        strike: Callable[[WorkerRuntime], None],
+        base: Usage,
+        now_ns: int,
     ) -> None:
+        """
+        Args:
+            mailbox: The worker's.
+            grant: The start.
+            children: What its children are submitted by.
+            strike: Delivers an interruption that a shield has held back.
+            base: What the process had used before.
+            now_ns: Monotonic time of the start.
+        """
         self._mailbox = mailbox
         self._grant = grant
         self._children = children
-        self._soft = False
-        self.is_inside = False
-        self.was_interrupted = False
-        self.started_ns = time.monotonic_ns()
+        self._base = base
+        self._extended_ns = 0
+        self._shields: ShieldCount | None = None
+        self.strike = strike
+        self.cell: int = grant.raw.cell
+        self.started_ns = now_ns
+        self.coroutine: asyncio.Task[None] | None = None
+        self.stop = 0
+        self.struck = 0
+        self.tries = 0
+        self.soft_stack: str | None = None
+        self.threads: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> bytes:
+        """The task's 16 bytes, then how often it was started, this start included."""
+        return self._grant.task_id() + self._grant.starts.to_bytes(4)
 
     @property
     def submitter(self) -> Submitter | None:
@@ -134,6 +179,10 @@ class WorkerRuntime:
             self._children.until_ns = None if left is None else now + left
         return self._children
 
+    @property
+    def interruption(self) -> Interruption | None:
+        return _INTERRUPTIONS[self.stop]
+
     def progress(self, payload: bytes) -> None:
         self._mailbox.report(self._grant, Kind.PROGRESS, payload)
 
@@ -142,18 +191,61 @@ class WorkerRuntime:
         # limit.
         self._mailbox.report(self._grant, Kind.EXTEND, delay_ns=by_ns)
 
-    def is_stopping(self) -> bool:
-        return self._soft or self._mailbox.is_stopping(self._grant)
-
-    def is_soft(self) -> bool:
-        return self._soft
-
-    def mark_soft(self) -> None:
-        self._soft = True
+    def extend_limit(self, by_ns: int) -> int:
+        granted = min(by_ns, int(self._grant.raw.extension_ns) - self._extended_ns)
+        if granted <= 0:
+            return 0
+        self._extended_ns += granted
+        self._mailbox.report(self._grant, Kind.EXTEND_LIMIT, delay_ns=granted)
+        return granted
 
     def remaining_ns(self) -> int | None:
-        hard_ns = int(self._grant.raw.hard_ns)
-        if not hard_ns:
-            return None
-        end = self.started_ns + hard_ns
-        return max(0, end - time.monotonic_ns())
+        raw, ends = self._grant.raw, []
+        if raw.hard_ns:
+            ends.append(self.started_ns + int(raw.hard_ns) + self._extended_ns)
+        if raw.deadline_ns:
+            left = int(raw.deadline_ns) - time.time_ns()
+            ends.append(time.monotonic_ns() + left)
+        return max(0, min(ends) - time.monotonic_ns()) if ends else None
+
+    def shield(self, at_most_ns: int) -> Shield:
+        if self._shields is None:
+            self._shields = ShieldCount(lambda: self.strike(self))
+        return Shield(self._shields, at_most_ns)
+
+    def shielded_ns(self) -> int:
+        """Return how long interruptions are still held back; notes that one was."""
+        if self._shields is None:
+            return 0
+        left = self._shields.holds_ns()
+        self._shields.is_pending = left > 0
+        return left
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what is known of this start now, in the wire form of a verdict."""
+        used, base = self._mailbox.measure(), self._base
+        facts: dict[str, object] = {
+            "wallS": (time.monotonic_ns() - self.started_ns) / 1e9,
+            "peakRss": used.peak_rss,
+            "pid": os.getpid(),
+            "worker": self._mailbox.worker,
+        }
+        if self.coroutine is None:  # coroutines share what the process uses
+            facts["cpuS"] = (used.cpu_ns - base.cpu_ns) / 1e9
+            facts["minorFaults"] = used.minor_faults - base.minor_faults
+            facts["majorFaults"] = used.major_faults - base.major_faults
+        if self.stop == Stop.SOFT:
+            facts["softExceeded"] = True
+        if self.soft_stack is not None:
+            facts["softStack"] = self.soft_stack
+        if self.threads:
+            facts["threads"] = list(self.threads)
+        return facts
+
+
+_INTERRUPTIONS: Final[tuple[Interruption | None, ...]] = (
+    None,
+    "revoked",
+    "soft",
+    "drain",
+)

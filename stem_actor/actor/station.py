@@ -10,6 +10,7 @@ from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.crew import Crew
 from stem_actor.actor.dead_letters import DeadLetterStore
 from stem_actor.actor.letter_box import LetterBox
+from stem_actor.actor.limits import Limits
 from stem_actor.actor.producers import Producers
 from stem_actor.clock import Clock
 from stem_actor.ring.core import Core
@@ -38,6 +39,7 @@ class Station:
     loop: asyncio.AbstractEventLoop
     core: Core
     crew: Crew
+    limits: Limits
     producers: Producers
     dead_letters: DeadLetterStore
     pump: Callable[[], None]

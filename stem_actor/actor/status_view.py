@@ -10,11 +10,13 @@ from stem_actor.model.duration import from_wall_ns
 from stem_actor.model.error import TaskError
 from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
+from stem_actor.ring.producer import Kind
 from stem_actor.tasks.outcome import (
     kept_meta,
     unpack_cancellation,
     unpack_failure,
     unpack_success,
+    verdict_of,
 )
 
 __all__ = ["status_of"]
@@ -52,4 +54,5 @@ def status_of(view: Mapping[str, Any] | None) -> TaskStatus | None:
         starts=view["starts"],
         created_at=from_wall_ns(created) if created else None,
         updated_at=from_wall_ns(finished) if finished else None,
+        verdict=verdict_of(view["kind"] or Kind.RETRY, stored),
     )

@@ -16,18 +16,22 @@ from typing import Any, Final
 import uvloop
 
 from stem_actor.actor import verbs
+from stem_actor.actor.cause import SWEEP_NS, Cause
 from stem_actor.actor.config import SupervisorConfig, read_config
 from stem_actor.actor.control import ControlServer
-from stem_actor.actor.crew import Crew, Member
+from stem_actor.actor.crew import Crew
 from stem_actor.actor.dead_letters import DeadLetterStore
 from stem_actor.actor.drain import Drain
-from stem_actor.actor.judge import Cause, Judge
+from stem_actor.actor.judge import Judge
 from stem_actor.actor.limits import Limits
+from stem_actor.actor.member import Member
+from stem_actor.actor.meters import Meters
 from stem_actor.actor.producers import Producers
 from stem_actor.actor.station import Station
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.clock import Clock, SystemClock
 from stem_actor.errors import RingError, StemError
+from stem_actor.payload.wire import unpack
 from stem_actor.ring.core import Core, Event, EventType, Fault, State, create_core
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.segment import Segment, create_segment, open_segment
@@ -84,10 +88,11 @@ class Supervisor:
             claim=self._claim, on_death=self._on_death,
         )  # fmt: skip
         self.producers = Producers(self.core, directory, self.bell, BELL_FD, loop)
-        self.limits = Limits(self.core, self.crew, config, clock, loop)
+        self.limits = Limits(self.core, self.crew, clock, loop)
+        self.meters = Meters(self.core, self.crew, self.limits, config, clock, loop)
         self.station = Station(
-            directory, config, clock, loop, self.core, self.crew, self.producers,
-            self.dead_letters, self.pump, self.stop,
+            directory, config, clock, loop, self.core, self.crew, self.limits,
+            self.producers, self.dead_letters, self.pump, self.stop,
         )  # fmt: skip
         self.drain = Drain(self.station)
         self.control = ControlServer(self.station, self.drain)
@@ -166,9 +171,10 @@ class Supervisor:
                     dead.append(event)
                 case EventType.SOFT | EventType.HARD:
                     self.limits.on_limit(event)
+                case EventType.METERED:
+                    self.meters.on_offered(event)
                 case EventType.HELD:
-                    # Held since before this supervisor: the fence is all we know.
-                    self._undecided.append((event.slot, event.gen, Cause()))
+                    self._undecided.append((event.slot, event.gen, self._why(event)))
                 case EventType.FREED_SPOOL:
                     self._remove_spool(event.task_id, is_kept=bool(event.a))
                 case EventType.CORRUPT:
@@ -179,6 +185,14 @@ class Supervisor:
             self.station.letters.post(dead)
 
     # --- what the core leaves to us
+
+    def _why(self, event: Event) -> Cause:
+        """A start that was revoked, and has stopped; or one that was held before us."""
+        reason = self.limits.reason_of(event.slot, event.gen)
+        if event.a != Fault.REVOKED or event.b:
+            return Cause(is_known=False)  # the fence is all we know of it
+        facts = unpack(self.core.outcome(self.core.slot(event.slot)))
+        return Cause(reason=reason, facts=facts if isinstance(facts, dict) else {})
 
     def _claim(self, member: Member) -> None:
         """Note which starts the death of *member* has just cost."""
@@ -191,6 +205,7 @@ class Supervisor:
     def _on_death(self, member: Member, cause: Cause) -> None:
         self._undecided += [(slot, gen, cause) for slot, gen in member.held]
         self.loop.call_soon(self.pump)
+        self.loop.call_later(SWEEP_NS / 1e9, self.pump)  # the verdict waits no longer
 
     def _decide(self) -> None:
         """Judge what is held; where there is no room to say it, the next time."""
@@ -262,6 +277,8 @@ class Supervisor:
                 self.crew.on_born(message)
             case Verb.DIED:
                 self.crew.on_died(message)
+            case Verb.SWEPT:
+                self.crew.on_swept(message)
             case Verb.SIGNAL:
                 self.drain.on_signal(message.value)
             case Verb.ZYGOTE if message.value == verbs.ZygoteNews.NONE_LEFT:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import faulthandler
+import _thread
 import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from stem_actor.actor.birth import Birth
 from stem_actor.actor.descriptors import are_left
-from stem_actor.actor.limits import LAST_WORDS_SIGNAL
+from stem_actor.actor.interrupter import Interrupter
+from stem_actor.actor.last_words import LastWords
+from stem_actor.actor.leftovers import leftover_threads
 from stem_actor.actor.runtime import ChildSubmitter, WorkerRuntime
-from stem_actor.actor.soft import SoftLimit
 from stem_actor.engine.execute import Report, execute
 from stem_actor.engine.wish import NO_WISH, wish_of
 from stem_actor.errors import PayloadError, PayloadTooLarge
@@ -28,7 +29,7 @@ from stem_actor.ring.record import SPOOLED
 from stem_actor.ring.segment import open_segment
 from stem_actor.ring.spool import Spool
 from stem_actor.tasks.delivery import Delivery
-from stem_actor.tasks.outcome import pack_failure
+from stem_actor.tasks.outcome import add_verdict, pack_failure
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import SyncTask
 
@@ -46,6 +47,8 @@ _SPOOL_S: Final = 5.0
 _SPOOL_AGAIN_S: Final = 0.05
 #: In place of a delay, which only a retry has: the payload is a claim check.
 _IS_SPOOLED: Final = 1
+#: A start that took less is recorded without what it used, which would cost more.
+_BRIEF_NS: Final = 10_000_000
 #: Exit status of a handler's child that has left the handler.
 CHILD_LEFT: Final = 70
 
@@ -77,6 +80,7 @@ def open_mailbox(birth: Birth, spool: Spool) -> tuple[Mailbox, ChildSubmitter]:
     mailbox = Mailbox(
         ring, core, bell,
         bell_fd=birth.bell_fd, epoch=birth.epoch, incarnation=birth.incarnation,
+        worker=birth.index,
     )  # fmt: skip
     submit = RingProducer(
         open_segment(directory.worker_ring(birth.index), writable=True),
@@ -103,8 +107,15 @@ class WorkerActor:
         self.mailbox, self.children = open_mailbox(birth, self.spool)
         self.strategy = strategy
         self._task_of = registry.by_hash
-        self._words: IO[bytes] = self._arm_last_words()
-        self.soft = SoftLimit(self.mailbox, birth.wake_fd)
+        directory = RingDirectory(Path(birth.directory), is_anonymous=True)
+        self._words = LastWords(directory.last_words(birth.index))
+        self._words.arm()
+        self.interrupter = Interrupter(
+            self.mailbox, birth.wake_fd, lambda at, text: self._words.keep(at.id, text)
+        )
+        self._used = self.mailbox.measure()
+        self._used_at_ns = time.monotonic_ns()
+        self._threads = 0
         self.is_leaving = False
         self.is_child = False
         # A child of a handler that leaves it by return, raise or sys.exit would go on
@@ -116,6 +127,8 @@ class WorkerActor:
         try:
             for hook in hooks.init:
                 hook()
+            # What the imports and the hooks have begun may stay.
+            self._threads = _thread._count()
             try:
                 self._serve()
             finally:
@@ -123,7 +136,7 @@ class WorkerActor:
                     hook()
         except BaseException:
             # Outside of any task: the supervisor counts it, and shows this.
-            self._words.write(traceback.format_exc().encode("utf-8", "replace"))
+            self._words.write(traceback.format_exc())
             raise
 
     # --- inside
@@ -163,27 +176,47 @@ class WorkerActor:
         refused = self.refuse(grant)
         if refused is not None:
             return refused
-        runtime = WorkerRuntime(self.mailbox, grant, self.children)
-        self.soft.current = runtime
+        runtime = self.begin(grant)
+        self.interrupter.current = runtime
         try:
             delivery = self.delivery(grant)
             report = execute(task, delivery, runtime, strategy=self.strategy)
+            report = self.end(runtime, report)
         except PayloadError as error:  # the body is not where its claim check says
             return _failure(error)
         else:
-            self.look_after(report)
             return self.fit(grant, report)
         finally:
             if self.is_child:
                 os._exit(CHILD_LEFT)
-            self.soft.current = None
-            if runtime.was_interrupted:
+            self.interrupter.current = None
+            if runtime.struck:
                 self.is_leaving = True
 
-    def look_after(self, report: Report) -> None:
-        """A handler that has left no descriptor open to its worker ends it."""
-        if report.kind != Kind.SUCCEEDED and not are_left(1):
-            self.is_leaving = True
+    def begin(self, grant: Grant) -> WorkerRuntime:
+        """Return the runtime of *grant*, which starts now."""
+        now = time.monotonic_ns()
+        if now - self._used_at_ns > _BRIEF_NS or grant.raw.meters:
+            self._used, self._used_at_ns = self.mailbox.measure(), now
+        return WorkerRuntime(
+            self.mailbox, grant, self.children, self.interrupter.strike, self._used, now
+        )
+
+    def end(self, runtime: WorkerRuntime, report: Report) -> Report:
+        """Add the verdict to a result, if the start was long or left something."""
+        if _thread._count() > self._threads:
+            runtime.threads = leftover_threads()
+            if runtime.threads:
+                self.is_leaving = True  # and they end with this process
+        if report.kind != Kind.SUCCEEDED:
+            # Nor does a worker go on to which a handler has left no descriptor.
+            self.is_leaving |= not are_left(1)
+            return report
+        took = time.monotonic_ns() - runtime.started_ns
+        if took < _BRIEF_NS and not runtime.stop and not runtime.threads:
+            return report
+        facts = {"reason": "returned", **runtime.facts()}
+        return report._replace(payload=add_verdict(report.payload, facts))
 
     def delivery(self, grant: Grant) -> Delivery:
         """Return what the engine needs of *grant*; the body is copied or fetched."""
@@ -250,16 +283,6 @@ class WorkerActor:
         )
         error = TaskError(type="PayloadError", message=f"the body was refused: {why}")
         return Report(Kind.FAILED, pack_failure(error))
-
-    def _arm_last_words(self) -> IO[bytes]:
-        """Where the interpreter writes every thread's stack when it crashes."""
-        directory = RingDirectory(Path(self.birth.directory), is_anonymous=True)
-        path = directory.last_words(self.birth.index)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        words = os.fdopen(fd, "wb", buffering=0)
-        faulthandler.enable(words, all_threads=True)
-        faulthandler.register(LAST_WORDS_SIGNAL, words, all_threads=True)
-        return words
 
 
 def _failure(error: PayloadError) -> Report:

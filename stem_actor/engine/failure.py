@@ -12,9 +12,18 @@ from stem_actor.engine.head import policy_of
 from stem_actor.engine.report import Report
 from stem_actor.errors import SoftTimeLimitExceeded, TaskRetryRequest, TaskRevoked
 from stem_actor.model.duration import to_ns
-from stem_actor.model.ending import Ending, Fail, Raised, Retry, TimedOut
+from stem_actor.model.ending import (
+    Ending,
+    Fail,
+    FailReason,
+    Raised,
+    Retry,
+    TimedOut,
+)
 from stem_actor.model.error import TaskError
 from stem_actor.model.retry_policy import TaskRetryPolicy
+from stem_actor.model.verdict import VERDICT, Reason
+from stem_actor.payload.wire import pack_value
 from stem_actor.policy.retry import Situation, decide
 from stem_actor.policy.strategy import (
     DelaySource,
@@ -22,9 +31,11 @@ from stem_actor.policy.strategy import (
     RetryStrategy,
 )
 from stem_actor.ring.producer import Kind
+from stem_actor.ring.record import ACKS_EARLY
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.outcome import pack_cancellation, pack_failure
+from stem_actor.tasks.ports import Interruption
 from stem_actor.tasks.runner import ArgumentsRefused, ResultRefused
 
 __all__ = ["DEFAULT_STRATEGY", "NEXT", "report_failure"]
@@ -52,11 +63,7 @@ def report_failure(
         exc: What came out of the handler, or of reading its arguments or its result.
         strategy: The rule for delays where no policy is in force.
     """
-    try:
-        return _report(context, exc, strategy)
-    except SoftTimeLimitExceeded:
-        # It struck while the report was made. It is delivered once, so this ends.
-        return _report(context, exc, strategy)
+    return _report(context, exc, strategy)
 
 
 class _Asked:
@@ -81,28 +88,53 @@ def _report(
     context: TaskContext, exc: BaseException, strategy: RetryStrategy
 ) -> Report:
     exc.__traceback__ = _user_part(exc.__traceback__)
-    delivery = context.delivery
+    interruption = context.runtime.interruption
     match exc:
         case ArgumentsRefused():
             return _failed(context, _error_of(exc.__cause__ or exc), "bad-arguments")
         case ResultRefused():
             return _failed(context, _error_of(exc.__cause__ or exc), "bad-result")
-        case TaskRevoked():
-            payload = pack_cancellation("revoked", exc.reason)
+        case TaskRevoked() if interruption != "revoked":  # its own idea
+            verdict = _verdict(context, "revoked")
+            payload = pack_cancellation("revoked", exc.reason, verdict)
             return Report(Kind.CANCELLED, payload)
-        case CancelledError() if _is_revoked(context):
-            return Report(Kind.CANCELLED, pack_cancellation("revoked"))
         case TaskRetryRequest():
             return _decided(context, exc.request, exc, strategy)
-        case SoftTimeLimitExceeded():
-            return _decided(context, _soft(delivery, exc), exc, strategy)
-        case CancelledError() if context.runtime.is_soft():
-            return _decided(context, _soft(delivery, exc), exc, strategy)
-        case CancelledError() | Exception():
-            # A CancelledError that is none of ours is an error like any other: the
-            # handler waited for something that was cancelled.
-            return _decided(context, Raised(_error_of(exc)), exc, strategy)
+    if _is_interruption(exc, interruption):
+        return _interrupted(context, exc, strategy)
+    if isinstance(exc, CancelledError | Exception):
+        # A CancelledError that is none of ours is an error like any other: the
+        # handler waited for something that was cancelled.
+        return _decided(context, Raised(_error_of(exc)), exc, strategy)
     return _exited(context, exc)
+
+
+def _is_interruption(exc: BaseException, interruption: Interruption | None) -> bool:
+    """Whether *exc* is what the runtime has put into the handler, or made of it."""
+    if isinstance(exc, SoftTimeLimitExceeded):
+        return True
+    if interruption is None:
+        return False
+    if isinstance(exc, BaseExceptionGroup):  # it was raised in a task of a group
+        return exc.subgroup((SoftTimeLimitExceeded, TaskRevoked)) is not None
+    return isinstance(exc, CancelledError | TaskRevoked)
+
+
+def _interrupted(
+    context: TaskContext, exc: BaseException, strategy: RetryStrategy
+) -> Report:
+    """The interruption has ended the handler: what follows depends on its reason."""
+    delivery = context.delivery
+    match context.runtime.interruption:
+        case "revoked":  # the supervisor knows who asked for it, and in which words
+            return Report(Kind.STOPPED, pack_value(_verdict(context, "revoked")))
+        case "drain" if not delivery.flags & ACKS_EARLY:
+            return Report(Kind.HANDED_BACK, b"")
+        case "drain":
+            error = _error_of(exc)
+            return _failed(context, error, FailReason.LOST.value, verdict="collateral")
+    limit = TimedOut("soft", delivery.head.soft_ns, _error_of(exc).stack)
+    return _decided(context, limit, exc, strategy)
 
 
 def _decided(
@@ -125,8 +157,10 @@ def _decided(
         strategy=delays,
     )
     outcome = decide(ending, _policy(delivery), situation)
+    verdict: Reason = "soft" if isinstance(ending, TimedOut) else "raised"
     if isinstance(outcome, Fail):
-        return _failed(context, outcome.error, outcome.reason.value)
+        reason = outcome.reason.value
+        return _failed(context, outcome.error, reason, verdict=verdict)
     if not isinstance(outcome, Retry):
         raise AssertionError(f"{ending} cannot lead to {outcome}")
     facts: dict[str, object] = {"attempt": delivery.attempt}
@@ -136,7 +170,7 @@ def _decided(
     if later:
         facts[NEXT] = later
     error = replace(outcome.error, meta={**outcome.error.meta, **facts})
-    return Report(Kind.RETRY, _packed(context, error), outcome.delay_ns)
+    return Report(Kind.RETRY, _packed(context, error, verdict), outcome.delay_ns)
 
 
 def _exited(context: TaskContext, exc: BaseException) -> Report:
@@ -152,19 +186,32 @@ def _exited(context: TaskContext, exc: BaseException) -> Report:
     return _failed(context, error, "sys.exit")
 
 
-def _failed(context: TaskContext, error: TaskError, reason: str) -> Report:
+def _failed(
+    context: TaskContext, error: TaskError, reason: str, *, verdict: Reason = "raised"
+) -> Report:
     meta = {"reason": reason, **error.meta, "attempt": context.attempt}
     error = replace(error, retryable=False, meta=meta)
-    return Report(Kind.FAILED, _packed(context, error))
+    return Report(Kind.FAILED, _packed(context, error, verdict))
 
 
-def _packed(context: TaskContext, error: TaskError) -> bytes:
-    """Return *error* with the meta that the handler had written before it raised."""
+def _packed(context: TaskContext, error: TaskError, reason: Reason) -> bytes:
+    """Return *error*, its verdict, and the meta that the handler had written."""
+    facts = {VERDICT: _verdict(context, reason, error.meta.get("exitStatus"))}
+    error = replace(error, meta={**error.meta, **facts})
     try:
         return pack_failure(error, meta=context.written_meta)
     except Exception as refused:  # any object may be in there; the error comes first
-        facts = {**error.meta, "metaRefused": f"{type(refused).__name__}: {refused}"}
-        return pack_failure(replace(error, meta=facts))
+        words = {**error.meta, "metaRefused": f"{type(refused).__name__}: {refused}"}
+        return pack_failure(replace(error, meta=words))
+
+
+def _verdict(
+    context: TaskContext, reason: Reason, exit_status: object = None
+) -> dict[str, object]:
+    verdict = {"reason": reason, **context.runtime.facts()}
+    if exit_status is not None:
+        verdict["exitStatus"] = exit_status
+    return verdict
 
 
 def _later(outcome: Retry, delivery: Delivery) -> dict[str, object]:
@@ -186,14 +233,6 @@ def _later(outcome: Retry, delivery: Delivery) -> dict[str, object]:
 def _policy(delivery: Delivery) -> TaskRetryPolicy | None:
     kept = None if delivery.load_policy is None else delivery.load_policy()
     return policy_of(delivery.head) if kept is None else kept
-
-
-def _soft(delivery: Delivery, exc: BaseException) -> TimedOut:
-    return TimedOut("soft", delivery.head.soft_ns, _error_of(exc).stack)
-
-
-def _is_revoked(context: TaskContext) -> bool:
-    return context.runtime.is_stopping() and not context.runtime.is_soft()
 
 
 def _error_of(exc: BaseException) -> TaskError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, cast
 
-from stem_actor.errors import PayloadTooLarge, SettingsError
+from stem_actor.errors import PayloadError, PayloadTooLarge, SettingsError
 from stem_actor.model.duration import from_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
 from stem_actor.model.options import TaskOptions
@@ -15,21 +15,28 @@ from stem_actor.ring.record import (
     ACKS_EARLY,
     ARGS,
     BACKOFF,
+    CPU,
     IGNORE_RESULT,
     JITTER,
+    MEMORY,
     POLICY,
     RECOVERY_RETRY,
     SOFT_EVENT,
     TaskHead,
 )
 
-__all__ = ["OPTION_BYTES", "build_head", "option_problems", "policy_of"]
+__all__ = ["OPTION_BYTES", "build_head", "meters_of", "option_problems", "policy_of"]
 
 OPTION_BYTES: Final = 512
 _CRASHES_MAX: Final = (1 << 16) - 1
 
 _RETRY: Final = "retry"  # keys of the option map: names of classes that are retried,
 _NEVER: Final = "never"  # and of those that never are
+_MEMORY: Final = "memory"  # bytes, and
+_CPU: Final = "cpu"  # nanoseconds, that the supervisor watches
+
+#: The field is an unsigned 32-bit number of milliseconds.
+_EXTENSION_MAX_MS: Final = (1 << 32) - 1
 
 # What the ring cannot do; a set option that did nothing would be worse than an error.
 _UNSUPPORTED: Final = (
@@ -38,9 +45,6 @@ _UNSUPPORTED: Final = (
     "group_rate_key",
     "unique",
     "unique_for",
-    "max_extension",
-    "memory_limit",
-    "cpu_limit",
 )
 _UNSUPPORTED_HERE: Final = ("link", "link_error", "publish_retry")
 
@@ -69,7 +73,8 @@ def build_head(
         flags |= RECOVERY_RETRY
     if options.soft_limit == "event":
         flags |= SOFT_EVENT
-    policy_flags, base_ns, max_ns, filters = _policy_fields(name, options.retry_policy)
+    policy_flags, base_ns, max_ns, filters = _policy_fields(options.retry_policy)
+    meters, measured = _meter_fields(options)
     return TaskHead(
         name=name,
         queue=options.queue,
@@ -83,7 +88,9 @@ def build_head(
         max_crashes=options.max_crashes,
         retry_base_ns=base_ns,
         retry_max_ns=max_ns,
-        options=filters,
+        meters=meters,
+        extension_ms=-(-(options.max_extension_ns or 0) // 1_000_000),
+        options=_pack_options(name, {**filters, **measured}),
     )
 
 
@@ -111,6 +118,25 @@ def policy_of(head: TaskHead) -> TaskRetryPolicy | None:
     )
 
 
+def meters_of(head: TaskHead) -> tuple[int | None, int | None]:
+    """
+    Return the limits of *head* on memory in bytes and on processor time in ns.
+
+    Raises:
+        PayloadError: If the options cannot be read.
+    """
+    if not head.meters:
+        return None, None
+    options = unpack(head.options)
+    if not isinstance(options, dict):
+        raise PayloadError("the options of the task are no map", path="options")
+    memory, cpu_ns = options.get(_MEMORY), options.get(_CPU)
+    return (
+        memory if isinstance(memory, int) else None,
+        cpu_ns if isinstance(cpu_ns, int) else None,
+    )
+
+
 def option_problems(
     options: TaskOptions, enqueue: TaskEnqueueOptions | None = None
 ) -> Iterator[str]:
@@ -127,17 +153,19 @@ def option_problems(
         yield f'isolation="{options.isolation}" is not supported by the ring yet'
     if options.max_crashes > _CRASHES_MAX:
         yield f"max_crashes must be at most {_CRASHES_MAX}, not {options.max_crashes}"
+    if (options.max_extension_ns or 0) > _EXTENSION_MAX_MS * 1_000_000:
+        yield f"max_extension must be at most 49 days, not {options.max_extension}"
     for name in _UNSUPPORTED_HERE if enqueue is not None else ():
         if getattr(enqueue, name):
             yield f"{name} is not supported by the ring yet"
 
 
 def _policy_fields(
-    name: str, policy: TaskRetryPolicy | None
-) -> tuple[int, int, int, bytes]:
-    """Return flags, base and longest delay in ns, and the packed filters."""
+    policy: TaskRetryPolicy | None,
+) -> tuple[int, int, int, dict[str, object]]:
+    """Return flags, base and longest delay in ns, and the filters."""
     if policy is None:
-        return 0, 0, 0, b""
+        return 0, 0, 0, {}
     flags = POLICY | (JITTER if policy.jitter else 0)
     base_ns, max_ns = policy.default_delay_ns, 0
     if policy.backoff and policy.backoff_max_ns == 0:
@@ -150,14 +178,30 @@ def _policy_fields(
         filters[_RETRY] = list(policy.auto_retry_names)
     if policy.dont_auto_retry_for:
         filters[_NEVER] = list(policy.dont_auto_retry_names)
-    packed = pack_value(filters, path="retry_policy") if filters else b""
+    return flags, base_ns, max_ns, filters
+
+
+def _meter_fields(options: TaskOptions) -> tuple[int, dict[str, object]]:
+    """Return which limits the supervisor has to measure, and their numbers."""
+    meters, measured = 0, dict[str, object]()
+    if options.memory_limit is not None:
+        meters |= MEMORY
+        measured[_MEMORY] = options.memory_limit
+    if options.cpu_limit_ns is not None:
+        meters |= CPU
+        measured[_CPU] = options.cpu_limit_ns
+    return meters, measured
+
+
+def _pack_options(name: str, options: dict[str, object]) -> bytes:
+    packed = pack_value(options, path="options") if options else b""
     if len(packed) > OPTION_BYTES:
         raise PayloadTooLarge(
             len(packed),
             OPTION_BYTES,
             path=f"the error filters of {name}'s retry policy",
         )
-    return flags, base_ns, max_ns, packed
+    return packed
 
 
 def check_options(

@@ -22,6 +22,7 @@ __all__ = [
     "FailReason",
     "LossReason",
     "Lost",
+    "OutOfMemory",
     "Outcome",
     "Raised",
     "Replay",
@@ -61,13 +62,28 @@ class TimedOut:
     The handler ran into a limit.
 
     Attributes:
-        level: ``"soft"``: it let the interruption escape; ``"hard"``: it was killed.
+        level: ``"soft"``: it let the interruption escape; ``"hard"``: it was killed;
+            ``"cpu"``: it was killed for the processor time it had used.
         limit_ns: The limit that was in force.
         stack: Where it was stuck, if that is known.
     """
 
-    level: Literal["soft", "hard"]
+    level: Literal["soft", "hard", "cpu"]
     limit_ns: int
+    stack: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """
+    The handler was killed for its own memory limit.
+
+    Attributes:
+        limit: The limit in bytes.
+        stack: Where it was, if that is known.
+    """
+
+    limit: int
     stack: str | None = None
 
 
@@ -125,7 +141,16 @@ class RetryRequested:
     soft_time_limit_ns: int | None = None
 
 
-Ending = Returned | Raised | TimedOut | Lost | Revoked | Expired | RetryRequested
+Ending = (
+    Returned
+    | Raised
+    | TimedOut
+    | OutOfMemory
+    | Lost
+    | Revoked
+    | Expired
+    | RetryRequested
+)
 
 
 class FailReason(StrEnum):

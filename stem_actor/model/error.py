@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from stem_actor.model.verdict import VERDICT, Verdict
+
 __all__ = ["MESSAGE_BYTES", "STACK_BYTES", "TaskError", "class_name", "class_names"]
 
 MESSAGE_BYTES: Final = 2 * 1024
@@ -68,6 +70,14 @@ class TaskError:
             bases=class_names(type(exc)),
         )
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """How the start with this error ended; None: there was none."""
+        wire = self.meta.get(VERDICT)
+        if not isinstance(wire, Mapping):
+            return None
+        return Verdict.from_wire(wire, stack=self.stack)
+
     def to_wire(self) -> dict[str, object]:
         """Return the plain map that ``from_wire`` reads."""
         return {
@@ -128,14 +138,14 @@ def class_names(cls: type[BaseException]) -> tuple[str, ...]:
 def _text_of(exc: BaseException) -> str:
     try:
         return str(exc)
-    except Exception as second:
+    except BaseException as second:  # whatever it raises, there is a report to make
         return f"<str() of the {type(exc).__name__} raised {type(second).__name__}>"
 
 
 def _stack_of(exc: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(exc))
-    except Exception as second:
+    except BaseException as second:
         return f"<formatting the traceback raised {type(second).__name__}>"
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from stem_actor.model.error import TaskError
 from stem_actor.model.state import TaskState
+from stem_actor.model.verdict import Verdict
 
 __all__ = ["TaskStatus"]
 
@@ -27,6 +28,8 @@ class TaskStatus:
         starts: How often the handler was really started, replays included.
         created_at: When the task was enqueued, UTC; None where no store kept it.
         updated_at: When this status was written, UTC; None likewise.
+        verdict: How the last start ended; None before the first end, and for a task
+            that ended without a start.
     """
 
     id: str
@@ -38,6 +41,7 @@ class TaskStatus:
     starts: int = 0
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    verdict: Verdict | None = None
 
     @property
     def is_terminal(self) -> bool:

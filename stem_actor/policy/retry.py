@@ -14,6 +14,7 @@ from stem_actor.model.ending import (
     FailReason,
     Lost,
     Outcome,
+    OutOfMemory,
     Raised,
     Replay,
     Retry,
@@ -88,6 +89,8 @@ def decide(
             return _after_error(error, policy, situation)
         case TimedOut():
             return _after_error(_limit_error(ending), policy, situation)
+        case OutOfMemory():
+            return _after_error(_memory_error(ending), policy, situation)
         case Lost():
             return _after_loss(ending, policy, situation)
         case RetryRequested():
@@ -247,13 +250,24 @@ def _kept_policy(
 
 
 def _limit_error(ending: TimedOut) -> TaskError:
-    cls = HardTimeLimitExceeded if ending.level == "hard" else SoftTimeLimitExceeded
+    cls = SoftTimeLimitExceeded if ending.level == "soft" else HardTimeLimitExceeded
+    what = "processor time" if ending.level == "cpu" else f"{ending.level} time"
     return TaskError(
         type=cls.__name__,
-        message=f"{ending.level} time limit of {ending.limit_ns / 1e9:g} s exceeded",
+        message=f"{what} limit of {ending.limit_ns / 1e9:g} s exceeded",
         stack=ending.stack,
         meta={"level": ending.level, "limitNs": ending.limit_ns},
         bases=class_names(cls),
+    )
+
+
+def _memory_error(ending: OutOfMemory) -> TaskError:
+    return TaskError(
+        type=WorkerLost.__name__,
+        message=f"memory limit of {ending.limit:,} bytes exceeded",
+        stack=ending.stack,
+        meta={"level": "memory", "limitBytes": ending.limit},
+        bases=class_names(WorkerLost),
     )
 
 

@@ -62,6 +62,7 @@ class Fault:
     MEMORY: Final = 4
     REVOKED: Final = 5
     CORRUPT: Final = 6
+    CPU: Final = 7
 
 
 class EventType:
@@ -75,7 +76,7 @@ class EventType:
     HELD: Final = 6
     PARKED: Final = 7
     RETRIED: Final = 8
-    REVOKE: Final = 9
+    METERED: Final = 9
     WATCHED: Final = 10
 
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stem_actor.errors import RingError
 from stem_actor.ring.native import Status, ffi, lib, raise_for
 from stem_actor.ring.record import TaskRecord, unpack_record
 from stem_actor.ring.segment import Segment
 
-__all__ = ["Grant", "Mailbox"]
+__all__ = ["Grant", "Mailbox", "Stop", "Usage"]
 
 #: How long a report waits for room before it is tried again. Only a supervisor
 #: that is gone, or stopped, drains no outbox; the worker dies with the first.
 _ROOM_NS: Final = 1_000_000_000
 _NO_CELL: Final = 0xFFFFFFFF
+
+
+class Stop:
+    """The numbers of ``enum sa_stop``: why a start is to end before its time."""
+
+    REVOKED: Final = 1
+    SOFT: Final = 2
+    DRAIN: Final = 3
+
+
+class Usage(NamedTuple):
+    """What a process and its waited-for children have used since they began."""
+
+    cpu_ns: int
+    peak_rss: int
+    minor_faults: int
+    major_faults: int
 
 
 class Grant:
@@ -86,7 +103,9 @@ class Mailbox:
         bell_fd: int,
         epoch: int,
         incarnation: int,
+        worker: int = 0,
     ) -> None:
+        self.worker: Final[int] = worker
         status = ffi.new("int *")
         self._segments = (ring, core, bell)
         self.handle: Any = lib.sa_worker_open(
@@ -137,10 +156,6 @@ class Mailbox:
         """Whether results should go to the spool because the arena is short."""
         return bool(lib.sa_worker_pressure(self.handle))
 
-    def is_stopping(self, grant: Grant) -> bool:
-        """Whether the supervisor asked this start to stop."""
-        return bool(lib.sa_worker_stopping(self.handle, grant.raw))
-
     def arm(self) -> bool:
         """Ask for the wake eventfd; True if something is offered already."""
         return bool(lib.sa_worker_arm(self.handle) == Status.OK)
@@ -155,10 +170,32 @@ class Mailbox:
         raise_for(rc, "installing the soft limit")
 
     @staticmethod
-    def take_soft() -> int | None:
-        """Return the cell that a soft limit has just hit, if it still runs."""
-        cell = ffi.new("uint32_t *")
-        return int(cell[0]) if lib.sa_soft_take(cell) == Status.OK else None
+    def take_stop() -> tuple[int, int] | None:
+        """
+        Return a cell whose start is to be interrupted, and why: a ``Stop``.
+
+        What it returns is taken: it comes again only by ``stop_again``.
+        """
+        cell, reason = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        if lib.sa_soft_take(cell, reason) != Status.OK:
+            return None
+        return int(cell[0]), int(reason[0])
+
+    @staticmethod
+    def stop_again(cell: int, reason: int, delay_ns: int) -> None:
+        """Have the same come again after *delay_ns*, if its start still runs then."""
+        lib.sa_soft_again(cell, reason, delay_ns)
+
+    @staticmethod
+    def look_again(delay_ns: int) -> None:
+        """Have ``take_stop`` asked again after *delay_ns*."""
+        lib.sa_soft_look(delay_ns)
+
+    def measure(self) -> Usage:
+        """Return what this process has used; the supervisor is told, too."""
+        raw = ffi.new("struct sa_usage *")
+        lib.sa_worker_measure(self.handle, raw)
+        return Usage(raw.cpu_ns, raw.peak_rss, raw.minor_faults, raw.major_faults)
 
     def close(self) -> None:
         handle, self.handle = self.handle, ffi.NULL

@@ -33,6 +33,9 @@ class Kind:
     EXTEND: Final = 7
     DUPLICATE: Final = 8
     EXPIRED: Final = 9
+    HANDED_BACK: Final = 10
+    EXTEND_LIMIT: Final = 11
+    STOPPED: Final = 12
 
 
 class Reply(NamedTuple):

@@ -35,6 +35,10 @@ POLICY: Final = 32
 BACKOFF: Final = 64
 JITTER: Final = 128
 
+# enum sa_task_meter: which limits stand among the options
+MEMORY: Final = 1
+CPU: Final = 2
+
 _NO_ID: Final = bytes(16)
 
 
@@ -66,6 +70,8 @@ class TaskHead:
     max_crashes: int = 3
     retry_base_ns: int = 0
     retry_max_ns: int = 0
+    meters: int = 0
+    extension_ms: int = 0
     options: bytes = b""
     created_ns: int = 0
 
@@ -93,10 +99,10 @@ class TaskHead:
             self.hard_ns,
             self.max_retries,
             self.max_crashes,
-            0,
+            self.meters,
             self.retry_base_ns,
             self.retry_max_ns,
-            0,
+            self.extension_ms,
             0,
         )
         return head + queue + name + self.options
@@ -147,6 +153,8 @@ def unpack_record(data: bytes) -> TaskRecord:
         max_crashes=f[19],
         retry_base_ns=f[21],
         retry_max_ns=f[22],
+        meters=f[20],
+        extension_ms=f[23],
         options=data[at : at + option_len],
     )
     return TaskRecord(head, data[at + option_len :], f[11])

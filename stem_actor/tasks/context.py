@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn, TypeVar, overload
+from typing import Any, Final, NoReturn, TypeVar, overload
 
 from stem_actor.errors import PayloadError, SettingsError, TaskRetryRequest
 from stem_actor.ids import format_id
@@ -20,7 +21,7 @@ from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.outcome import pack_progress
-from stem_actor.tasks.ports import Runtime
+from stem_actor.tasks.ports import Interruption, Runtime
 
 __all__ = ["CURRENT", "TaskContext"]
 
@@ -121,14 +122,16 @@ class TaskContext:
         return self._meta
 
     @property
-    def interruption(self) -> Literal["soft", "stop"] | None:
+    def interruption(self) -> Interruption | None:
         """
-        Why this start is to end: ``"soft"``: its soft limit has passed; ``"stop"``: it
-        was revoked.
+        Why this start is to end before its time; None: it is not.
+
+        ``"soft"``: its soft limit has passed; ``"revoked"``: it was revoked with
+        ``terminate=True``; ``"drain"``: the workers are leaving, and unless it returns
+        it will be run again. A plain handler gets an exception, a coroutine is
+        cancelled; this tells them why.
         """
-        if self.runtime.is_soft():
-            return "soft"
-        return "stop" if self.runtime.is_stopping() else None
+        return self.runtime.interruption
 
     def remaining(self) -> float | None:
         """Return the seconds left until the hard limit; None: there is none."""
@@ -187,6 +190,28 @@ class TaskContext:
     def extend_lease(self, by: Duration) -> None:
         """Extend the lease by *by*."""
         self.runtime.extend(to_ns(by, "by"))
+
+    def extend_limit(self, by: Duration) -> float:
+        """
+        Move the soft and the hard limit of this start by *by*.
+
+        Both together at most by the task's ``max_extension``; without one, by
+        nothing. Never past the deadline.
+
+        Returns:
+            The seconds that were added.
+        """
+        return self.runtime.extend_limit(to_ns(by, "by")) / 1e9
+
+    def shield(self, at_most: Duration = 10) -> AbstractContextManager[None]:
+        """
+        Return a block that the soft limit, a revoke or a drain does not interrupt.
+
+        For what has to be whole: a commit, the rename of a file. What was held back
+        strikes when the block is left, or after *at_most*, whichever comes first. The
+        hard limit is never held back.
+        """
+        return self.runtime.shield(to_ns(at_most, "at_most"))
 
     def progress(self, percent: float, data: object = None) -> None:
         """

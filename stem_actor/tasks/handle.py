@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from stem_actor.errors import (
@@ -17,6 +17,7 @@ from stem_actor.errors import (
 )
 from stem_actor.ids import format_id
 from stem_actor.model.duration import Duration, to_ns
+from stem_actor.model.error import TaskError
 from stem_actor.model.result import TaskResult
 from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
@@ -30,6 +31,7 @@ from stem_actor.tasks.outcome import (
     unpack_failure,
     unpack_progress,
     unpack_success,
+    verdict_of,
 )
 from stem_actor.tasks.ports import ResultSource
 
@@ -39,6 +41,11 @@ R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 
 _SUCCEEDED: Final = Kind.SUCCEEDED
+_STATES: Final = {
+    Kind.SUCCEEDED: TaskState.SUCCEEDED,
+    Kind.FAILED: TaskState.FAILED,
+    Kind.CANCELLED: TaskState.CANCELLED,
+}
 _Outcome = tuple[int, int, int, bytes]  # kind, attempt, starts, payload
 
 
@@ -227,24 +234,28 @@ class TaskHandle(Generic[R_co]):
 
     def _status(self, outcome: _Outcome) -> TaskStatus:
         kind, attempt, starts, payload = outcome
+        if kind not in _STATES:
+            raise self._unexpected(kind)
+        stored: object = None
+        error: TaskError | None = None
+        meta: Mapping[str, object]
         if kind == _SUCCEEDED:
             stored, meta = unpack_success(payload)
-            return TaskStatus(
-                self.id, TaskState.SUCCEEDED, stored, None, meta, attempt, starts
-            )
-        if kind == Kind.FAILED:
-            error = unpack_failure(payload)
-            kept = kept_meta(payload)
-            return TaskStatus(
-                self.id, TaskState.FAILED, None, error, kept, attempt, starts
-            )
-        if kind == Kind.CANCELLED:
+        elif kind == Kind.FAILED:
+            error, meta = unpack_failure(payload), kept_meta(payload)
+        else:
             reason, detail = unpack_cancellation(payload)
-            why = {"reason": reason} | ({} if detail is None else {"detail": detail})
-            return TaskStatus(
-                self.id, TaskState.CANCELLED, None, None, why, attempt, starts
-            )
-        raise self._unexpected(kind)
+            meta = {"reason": reason} | ({} if detail is None else {"detail": detail})
+        return TaskStatus(
+            self.id,
+            _STATES[kind],
+            stored,
+            error,
+            meta,
+            attempt,
+            starts,
+            verdict=verdict_of(kind, payload),
+        )
 
     def _unexpected(self, kind: int) -> StemError:
         if kind == Kind.DUPLICATE:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from stem_actor.ids import new_id
 from stem_actor.ring.record import ARGS, TaskHead
 from stem_actor.tasks.call import TaskEnqueuer
 from stem_actor.tasks.context import CURRENT, TaskContext
 from stem_actor.tasks.delivery import Delivery
-from stem_actor.tasks.ports import Submitter
+from stem_actor.tasks.ports import Interruption, Submitter
 
 __all__ = ["LocalContext", "LocalRuntime"]
 
@@ -27,11 +28,20 @@ class LocalRuntime:
     def extend(self, by_ns: int) -> None:
         """A plain call has no lease."""
 
-    def is_stopping(self) -> bool:
-        return False
+    @property
+    def interruption(self) -> Interruption | None:
+        return None
 
-    def is_soft(self) -> bool:
-        return False
+    def extend_limit(self, by_ns: int) -> int:
+        """A plain call has no limits; any extension of them is granted."""
+        return by_ns
+
+    def shield(self, at_most_ns: int) -> AbstractContextManager[None]:
+        """Nobody interrupts a plain call."""
+        return nullcontext()
+
+    def facts(self) -> Mapping[str, object]:
+        return {}
 
     def remaining_ns(self) -> int | None:
         return None

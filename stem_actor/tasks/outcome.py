@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
+from stem_actor.model.verdict import VERDICT, Verdict
 from stem_actor.payload.lowering import lower, raise_
 from stem_actor.payload.wire import pack_value, unpack
+from stem_actor.ring.producer import Kind
 from stem_actor.tasks.exceptions import ExceptionCatalog
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "PROGRESS_MAX",
     "OutcomeReader",
     "ProgressSignal",
+    "add_verdict",
     "kept_meta",
     "pack_cancellation",
     "pack_failure",
@@ -28,6 +31,7 @@ __all__ = [
     "unpack_failure",
     "unpack_progress",
     "unpack_success",
+    "verdict_of",
 ]
 
 EXPIRED: Final = "expired"
@@ -48,7 +52,7 @@ one record of the ring.
 _KEPT: Final = "keptMeta"  # beside the fields of the error
 _RESULT: Final = "__stemResult"
 _META: Final = "__stemMeta"
-_WRAPPED: Final = frozenset({_RESULT, _META})
+_VERDICT: Final = "__stemVerdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,40 @@ def unpack_success(payload: bytes) -> tuple[object, Mapping[str, object]]:
         PayloadError: If *payload* cannot be read.
     """
     stored = unpack(payload) if payload else None
-    if isinstance(stored, dict) and stored.keys() == _WRAPPED:
-        return stored[_RESULT], stored[_META]
+    # A user's map with that key has been wrapped itself.
+    if isinstance(stored, dict) and _RESULT in stored:
+        return stored[_RESULT], stored.get(_META, {})
     return stored, {}
+
+
+def add_verdict(payload: bytes, verdict: Mapping[str, object]) -> bytes:
+    """Return the payload of a result with a *verdict* (wire form) beside it."""
+    packed = _VERDICT_KEY + pack_value(dict(verdict), path="verdict")
+    if payload.startswith(_HEAD):
+        return b"\x83" + payload[1:] + packed
+    return _HEAD + payload + packed
+
+
+def verdict_of(kind: int, payload: bytes) -> Verdict | None:
+    """
+    Return how the start ended whose ending, of *kind*, has *payload*.
+
+    A result without one was returned within 10 ms.
+
+    Raises:
+        PayloadError: If *payload* cannot be read.
+    """
+    if kind == Kind.SUCCEEDED and not payload.startswith((_HEAD, _HEAD_3)):
+        return Verdict(reason="returned")
+    wire = unpack(payload) if payload else None
+    if not isinstance(wire, dict):
+        return None
+    if kind == Kind.SUCCEEDED:
+        found = wire.get(_VERDICT)
+        return Verdict(reason="returned") if found is None else _verdict(found)
+    if kind == Kind.CANCELLED:
+        return _verdict(wire[VERDICT]) if VERDICT in wire else None
+    return unpack_failure(payload).verdict
 
 
 def pack_failure(
@@ -179,11 +214,17 @@ def kept_meta(payload: bytes) -> Mapping[str, object]:
     return kept if isinstance(kept, dict) else {}
 
 
-def pack_cancellation(reason: str, detail: str | None = None) -> bytes:
-    """Return the payload of a CANCELLED report."""
-    facts = {"reason": reason}
+def pack_cancellation(
+    reason: str,
+    detail: str | None = None,
+    verdict: Mapping[str, object] | None = None,
+) -> bytes:
+    """Return the payload of a CANCELLED report; *verdict*: of a start it ended."""
+    facts: dict[str, object] = {"reason": reason}
     if detail is not None:
         facts["detail"] = detail
+    if verdict is not None:
+        facts[VERDICT] = dict(verdict)
     return pack_value(facts, path="cancellation")
 
 
@@ -240,4 +281,15 @@ def unpack_progress(payload: bytes) -> ProgressSignal:
 
 # Written part by part, so that each part names its own path when it cannot be packed.
 _HEAD: Final = b"\x82" + pack_value(_RESULT)
+_HEAD_3: Final = b"\x83" + _HEAD[1:]
 _META_KEY: Final = pack_value(_META)
+_VERDICT_KEY: Final = pack_value(_VERDICT)
+
+
+def _verdict(wire: object) -> Verdict:
+    if not isinstance(wire, dict):
+        raise PayloadError("the payload holds no verdict", path="verdict")
+    try:
+        return Verdict.from_wire(wire)
+    except ValueError as error:
+        raise PayloadError(str(error), path="verdict") from error

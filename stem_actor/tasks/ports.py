@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
 
 from stem_actor.model.status import TaskStatus
 
-__all__ = ["Connection", "PendingHandle", "ResultSource", "Runtime", "Submitter"]
+__all__ = [
+    "Connection",
+    "Interruption",
+    "PendingHandle",
+    "ResultSource",
+    "Runtime",
+    "Submitter",
+]
+
+Interruption = Literal["soft", "revoked", "drain"]
+"""
+Why a start is to end before its time. ``soft``: its soft limit has passed.
+``revoked``: it was forbidden to go on. ``drain``: the workers are leaving; unless it
+returns in time, it will be run again.
+"""
 
 
 class PendingHandle(Protocol):
@@ -154,12 +169,21 @@ class Runtime(Protocol):
         """Extend the lease by *by_ns*; 0 is a heartbeat."""
         ...
 
-    def is_stopping(self) -> bool:
-        """Whether this start was asked to stop (revoked, or its soft limit passed)."""
+    @property
+    def interruption(self) -> Interruption | None:
+        """Why this start was asked to end before its time; None: it was not."""
         ...
 
-    def is_soft(self) -> bool:
-        """Whether its soft limit has passed."""
+    def extend_limit(self, by_ns: int) -> int:
+        """Move both time limits by *by_ns* or what is allowed; returns that."""
+        ...
+
+    def shield(self, at_most_ns: int) -> AbstractContextManager[None]:
+        """Return a block in which the start is not interrupted, *at_most_ns* long."""
+        ...
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what is known about this start so far, see ``Verdict.to_wire``."""
         ...
 
     def remaining_ns(self) -> int | None:

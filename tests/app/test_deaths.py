@@ -180,7 +180,12 @@ def test_a_lost_task_names_its_worker(app: StemApp) -> None:
     with pytest.raises(TaskFailedError) as caught:
         app.enqueue("die", {"number": int(signal.SIGKILL)}).result(timeout=20)
 
-    assert {"worker", "pid", "peakRssKb"} <= set(caught.value.error.meta)
+    verdict = caught.value.error.verdict
+    assert verdict is not None
+    assert (verdict.reason, verdict.signal) == ("crashed", signal.SIGKILL)
+    assert verdict.pid
+    assert verdict.worker is not None
+    assert verdict.peak_rss
 
 
 def _first_line(path: Path, at: int = 0) -> list[str]:

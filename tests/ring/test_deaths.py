@@ -341,4 +341,3 @@ def test_nothing_answers_for_a_row_that_is_not_there(arena_of: Make) -> None:
     assert lib.sa_core_release(core, 5000, 0) == lib.SA_STALE
     assert lib.sa_core_revoke(core, 5000, 0, b"", 0) == lib.SA_STALE
     assert lib.sa_core_watch(core, 5000) == lib.SA_INVALID
-    assert lib.sa_core_ask_stop(core, 5000) == lib.SA_INVALID

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from stem_actor.ring.producer import Kind
 from stem_actor.ring.record import ARGS, TaskHead, TaskRecord, unpack_record
 from stem_actor.tasks.decorator import task
 from stem_actor.tasks.outcome import unpack_failure
-from stem_actor.tasks.ports import PendingHandle, Submitter
+from stem_actor.tasks.ports import Interruption, PendingHandle, Submitter
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
 
@@ -119,8 +120,7 @@ class FakeRuntime:
     """A worker's side of one start."""
 
     submitter: Submitter | None = None
-    soft: bool = False
-    stopping: bool = False
+    interruption: Interruption | None = None
     left_ns: int | None = None
     reports: list[bytes] = field(default_factory=list)
     extensions: list[int] = field(default_factory=list)
@@ -131,11 +131,14 @@ class FakeRuntime:
     def extend(self, by_ns: int) -> None:
         self.extensions.append(by_ns)
 
-    def is_stopping(self) -> bool:
-        return self.soft or self.stopping
+    def extend_limit(self, by_ns: int) -> int:
+        return by_ns
 
-    def is_soft(self) -> bool:
-        return self.soft
+    def shield(self, at_most_ns: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def facts(self) -> Mapping[str, object]:
+        return {"wallS": 1.5}
 
     def remaining_ns(self) -> int | None:
         return self.left_ns

@@ -88,8 +88,8 @@ def test_progress_that_cannot_be_packed_names_the_place() -> None:
 
 def test_the_interruption_tells_a_soft_limit_from_a_stop() -> None:
     assert context_of().interruption is None
-    assert context_of(FakeRuntime(soft=True)).interruption == "soft"
-    assert context_of(FakeRuntime(stopping=True)).interruption == "stop"
+    assert context_of(FakeRuntime(interruption="soft")).interruption == "soft"
+    assert context_of(FakeRuntime(interruption="drain")).interruption == "drain"
 
 
 def test_retry_raises_what_was_asked_in_nanoseconds() -> None:

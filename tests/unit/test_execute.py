@@ -179,7 +179,9 @@ def test_an_error_is_retried_while_there_are_retries(is_async: bool) -> None:
     assert 1.5 * SECOND <= first.delay_ns <= 2 * SECOND
     error = error_of(last)
     assert (error.message, error.retryable) == ("no", False)
-    assert error.meta == {"reason": "max-retries-exhausted", "attempt": 1}
+    verdict = {"reason": "raised", "wallS": 1.5}
+    facts = {"reason": "max-retries-exhausted", "attempt": 1}
+    assert error.meta == {**facts, "verdict": verdict}
 
 
 def test_a_traceback_begins_in_the_users_code() -> None:

@@ -11,7 +11,9 @@ from stem_actor import (
     SoftTimeLimitExceeded,
     TaskRevoked,
 )
+from stem_actor.payload.wire import unpack
 from stem_actor.ring.producer import Kind
+from stem_actor.ring.record import ACKS_EARLY
 from stem_actor.tasks.outcome import (
     unpack_cancellation,
 )
@@ -47,7 +49,7 @@ def test_a_cancellation_with_a_soft_limit_pending_is_that_limit() -> None:
     for is_async in (False, True):  # a plain handler may run a loop of its own
         handler = raising(asyncio.CancelledError(), is_async=is_async)
 
-        error = error_of(run(handler, runtime=FakeRuntime(soft=True)))
+        error = error_of(run(handler, runtime=FakeRuntime(interruption="soft")))
 
         assert error.type == "SoftTimeLimitExceeded"
 
@@ -60,33 +62,72 @@ def test_a_cancellation_of_the_handlers_own_is_an_error_like_any_other() -> None
     assert error_of(report, Kind.RETRY).type == "CancelledError"
 
 
-@pytest.mark.parametrize(
-    ("exc", "runtime", "detail"),
-    [
-        (TaskRevoked("by Eve"), FakeRuntime(), "by Eve"),
-        (asyncio.CancelledError(), FakeRuntime(stopping=True), None),
-    ],
-)
-def test_a_revoked_start_is_cancelled(
-    exc: BaseException, runtime: FakeRuntime, detail: str | None
-) -> None:
-    report = run(raising(exc), bare_delivery(max_retries=5), runtime)
+def test_a_task_may_revoke_itself() -> None:
+    report = run(raising(TaskRevoked("by Eve")), bare_delivery(max_retries=5))
 
     assert report.kind == Kind.CANCELLED
-    assert unpack_cancellation(report.payload) == ("revoked", detail)
+    assert unpack_cancellation(report.payload) == ("revoked", "by Eve")
 
 
-def test_a_soft_limit_that_strikes_while_the_report_is_made_changes_nothing() -> None:
-    class Late(Exception):
-        struck = False
+@pytest.mark.parametrize(
+    "exc",
+    [
+        TaskRevoked(),
+        asyncio.CancelledError(),
+        BaseExceptionGroup("in a group", [ValueError(), TaskRevoked()]),
+    ],
+)
+def test_a_start_that_was_revoked_and_has_stopped_is_left_to_the_supervisor(
+    exc: BaseException,
+) -> None:
+    report = run(
+        raising(exc), bare_delivery(max_retries=5), FakeRuntime(interruption="revoked")
+    )
 
+    assert report.kind == Kind.STOPPED
+    assert unpack(report.payload) == {"reason": "revoked", "wallS": 1.5}
+
+
+@pytest.mark.parametrize(
+    "exc", [SoftTimeLimitExceeded(), asyncio.CancelledError()], ids=["plain", "async"]
+)
+def test_a_start_that_a_drain_has_interrupted_is_handed_back(
+    exc: BaseException,
+) -> None:
+    drained = FakeRuntime(interruption="drain")
+
+    assert run(raising(exc), runtime=drained).kind == Kind.HANDED_BACK
+    at_most_once = run(raising(exc), bare_delivery(flags=ACKS_EARLY), drained)
+    assert error_of(at_most_once).meta["reason"] == "worker-lost"
+
+
+def test_an_error_of_the_handlers_own_stands_though_it_was_interrupted() -> None:
+    interrupted = FakeRuntime(interruption="soft")
+
+    error = error_of(run(raising(ValueError("bad")), runtime=interrupted))
+
+    assert (error.type, error.meta["verdict"]) == (
+        "ValueError",
+        {"reason": "raised", "wallS": 1.5},
+    )
+
+
+def test_a_soft_limit_in_a_task_of_a_group_is_that_limit() -> None:
+    group = BaseExceptionGroup("two", [SoftTimeLimitExceeded(), ValueError()])
+
+    error = error_of(run(raising(group), runtime=FakeRuntime(interruption="soft")))
+
+    assert error.type == "SoftTimeLimitExceeded"
+
+
+def test_an_error_that_leaves_when_it_is_printed_is_reported_all_the_same() -> None:
+    class Unprintable(Exception):
         def __str__(self) -> str:
-            if not Late.struck:
-                Late.struck = True
-                raise SoftTimeLimitExceeded
-            return "late"
+            raise SystemExit
 
-    assert error_of(run(raising(Late()))).message == "late"
+    message = error_of(run(raising(Unprintable()))).message
+
+    assert message == "<str() of the Unprintable raised SystemExit>"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_plain_enqueue_carries_the_bound_arguments_and_the_definition() -> Non
         {"rate_limit": "5/s"},
         {"unique": True},
         {"isolation": "fresh"},
-        {"memory_limit": 1 << 30},
+        {"max_extension": 50 * 86400},
         {"max_crashes": 1 << 16},
     ],
 )

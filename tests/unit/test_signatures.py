@@ -42,7 +42,7 @@ SAME = [
       for name in ("attach", "attach_many", "wait", "wait_async", "status", "revoke")),
     *((getattr(ports.Runtime, name), getattr(runtime.WorkerRuntime, name),
        getattr(LocalRuntime, name))
-      for name in ("progress", "extend", "is_stopping", "is_soft", "remaining_ns")),
+      for name in ("progress", "extend", "extend_limit", "facts", "remaining_ns")),
     (SyncTask.enqueue, SyncTask.aenqueue, AsyncTask.enqueue),
     (SyncTask.enqueue_and_wait, SyncTask.aenqueue_and_wait),
 ]  # fmt: skip

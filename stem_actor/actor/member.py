@@ -1,0 +1,70 @@
+"""Member: one worker index, and the process that lives under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from stem_actor.ring.core import NO_SLOT, Fault
+from stem_actor.ring.segment import Segment
+
+__all__ = ["Member", "Phase"]
+
+
+class Phase(StrEnum):
+    """Where the process of a member is between its birth and its burial."""
+
+    ABSENT = "absent"
+    ASKED = "asked"
+    LIVE = "live"
+    DYING = "dying"
+
+
+@dataclass(slots=True)
+class Member:
+    """
+    One worker index and the process that lives under it.
+
+    Attributes:
+        is_buried: Whether the core has been told of its death.
+        is_leaving: Whether it gets no more tasks.
+        kill_ns: Monotonic time at which it was killed; 0: it was not.
+        kill_fault: The ``Fault`` of the start that it was killed for.
+        kill_slot: The slot of that start; ``NO_SLOT``: of all.
+        kill_reason: A word for the record.
+        kill_limit_ns: When the limit had passed that it was killed for.
+        descendants: Its processes when it was killed.
+        held: Slot and generation of each start that its death has cost.
+        began_ns: When each slot that it ran at its death was started.
+    """
+
+    index: int
+    ring: Segment
+    wake_fd: int
+    phase: Phase = Phase.ABSENT
+    pid: int = 0
+    pidfd: int = -1
+    incarnation: int = 0
+    is_spare: bool = False
+    is_buried: bool = True
+    is_leaving: bool = False
+    asked_ns: int = 0
+    born_ns: int = 0
+    born_finished: int = 0
+    kill_ns: int = 0
+    kill_fault: int = Fault.NONE
+    kill_slot: int = NO_SLOT
+    kill_reason: str | None = None
+    kill_limit_ns: int | None = None
+    descendants: tuple[str, ...] = ()
+    held: list[tuple[int, int]] = field(default_factory=list)
+    began_ns: dict[int, int] = field(default_factory=dict)
+
+    def forget_kill(self) -> None:
+        """A fresh process is about to live here."""
+        self.is_buried = False
+        self.is_leaving = False
+        self.kill_ns = 0
+        self.kill_fault, self.kill_slot = Fault.NONE, NO_SLOT
+        self.kill_reason, self.kill_limit_ns = None, None
+        self.descendants = ()
