@@ -3,58 +3,21 @@ The auditor: compares everything that every store says about a run.
 
 ``audit`` is pure: evidence in, findings out. Collecting it is ``evidence``'s work.
 Invariants: I1 no loss, I2 one terminal record, I3 starts and attempts exact, I4 no
-overlap. I6 (leaks) and I7 (wedges) are checked by the run itself.
+overlap; I5, I8, I9 and I10 are those of ``figures``. I6 (leaks) and I7 (wedges) are
+checked by the run itself.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
+from tests.fault.figures import figures
 from tests.fault.jobs import Plan
 from tests.fault.journal import Line, Mark
+from tests.fault.traces import Evidence, Record
 
 __all__ = ["Evidence", "Record", "audit"]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """
-    What one store says of one task.
-
-    Attributes:
-        state: ``succeeded``, ``failed``, ``cancelled``, or ``live``.
-    """
-
-    state: str
-    attempt: int
-    starts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """
-    A run's traces.
-
-    Attributes:
-        accepted: Every task whose ``enqueue`` returned, and what must become of it.
-        perhaps: Tasks whose producer died before it could say whether they were.
-        told: What handles were told; a task need not have a handle.
-        kept: What the slot table holds; one entry a slot.
-        letters: What the dead letters hold; one entry a letter.
-        lines: The journal.
-        losses: How many starts can have ended before their first line: at most one
-            for each worker that was killed.
-    """
-
-    accepted: Mapping[str, Plan]
-    perhaps: Mapping[str, Plan] = field(default_factory=dict)
-    told: Mapping[str, Record]
-    kept: Sequence[tuple[str, Record]]
-    letters: Sequence[tuple[str, Record]]
-    lines: Sequence[Line]
-    losses: int
 
 
 def audit(evidence: Evidence) -> list[str]:
@@ -84,7 +47,7 @@ def audit(evidence: Evidence) -> list[str]:
         found.append(
             f"I3: {missing} starts are in no journal, {evidence.losses} can be"
         )
-    return found
+    return [*found, *figures(evidence)]
 
 
 def _grouped(rows: Sequence[tuple[str, Record]]) -> dict[str, list[Record]]:

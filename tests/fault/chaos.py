@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -27,12 +27,17 @@ import psutil
 
 from stem_actor.errors import StemError
 from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.view import RingView
+from stem_actor.ring.view import RingSample, RingView
+from tests.fault.journal import start_time
+from tests.fault.traces import Kill, Process
 
 __all__ = ["FAULTS", "Chaos", "Fault", "Tree", "schedule"]
 
 _PATIENCE_S: Final = 20.0
 _LOOK_S: Final = 0.002
+_STOP: Final = "stop"
+#: Whose death is that of the whole crew.
+_FELLERS: Final = frozenset({"supervisor", "guardian"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,17 @@ class Tree:
 
     def workers(self) -> list[int]:
         """The pids in the worker rows, the spare's included."""
+        sample = self.sample()
+        return [row.pid for row in sample.workers if row.pid] if sample else []
+
+    def sample(self) -> RingSample | None:
+        """One look at the ring; None while there is none."""
         try:
             view = RingView(self._directory)
         except StemError:  # not there yet
-            return []
+            return None
         try:
-            return [row.pid for row in view.sample().workers if row.pid]
+            return view.sample()
         finally:
             view.close()
 
@@ -142,6 +152,7 @@ class Chaos:
     Attributes:
         done: How many of each kind hit somebody.
         losses: Workers that these faults can have cost.
+        kills: Whom they killed, and who died of it.
     """
 
     def __init__(self, tree: Tree, *, hold_max_s: float = 0.4) -> None:
@@ -149,6 +160,7 @@ class Chaos:
         self._hold_max_s = hold_max_s
         self.done: Counter[str] = Counter()
         self.losses = 0
+        self.kills: list[Kill] = []
 
     def run(self, faults: list[Fault]) -> None:
         for fault in faults:
@@ -159,13 +171,13 @@ class Chaos:
     def worker(self, die: float) -> bool:
         """Kill a worker, perhaps the spare."""
         self.losses += 1
-        return self._strike(self._tree.workers, die, signal.SIGKILL) is not None
+        return self._strike("worker", self._tree.workers, die) is not None
 
     def supervisor(self, die: float) -> bool:
         """Kill the supervisor; the fence then kills every worker."""
         pid = self._await_supervisor(None)
         self.losses += max(1, len(self._tree.workers()))
-        return self._tree.signal(pid, signal.SIGKILL)
+        return self._kill("supervisor", pid)
 
     def supervisor_again(self, die: float) -> bool:
         """Kill it, and the next two again up to 100 ms after they took the lock."""
@@ -176,7 +188,7 @@ class Chaos:
             if turn:
                 _rest(die * turn / 2 * 0.1)
             self.losses += max(1, len(self._tree.workers()))
-            hit = self._tree.signal(pid, signal.SIGKILL) or hit
+            hit = self._kill("supervisor", pid) or hit
             before = pid
         return hit
 
@@ -189,13 +201,13 @@ class Chaos:
         """Kill the zygote or its spare."""
         # A newborn worker that is in no row yet looks like one.
         self.losses += 1
-        return self._strike(self._tree.zygotes, die, signal.SIGKILL) is not None
+        return self._strike("zygote", self._tree.zygotes, die) is not None
 
     def guardian(self, die: float) -> bool:
         """Kill the guardian, which takes its children along; the host revives it."""
         before = self._await_supervisor(None)
         self.losses += max(1, len(self._tree.workers()))
-        hit = self._tree.signal(self._tree.guardian(), signal.SIGKILL)
+        hit = self._kill("guardian", self._tree.guardian())
         if hit:
             self._await_supervisor(before)
         return hit
@@ -211,20 +223,45 @@ class Chaos:
     # --- inside
 
     def _strike(
-        self, find: Callable[[], list[int]], die: float, number: int
+        self, kind: str, find: Callable[[], list[int]], die: float
     ) -> int | None:
         """Hit one of *find*; while the crew is being replaced, try again."""
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             pids = find()
             pid = pids[int(die * len(pids))] if pids else None
-            if self._tree.signal(pid, number):
+            if self._hit(kind, pid):
                 return pid
             _rest(_LOOK_S)
         return None
 
+    def _hit(self, kind: str, pid: int | None) -> bool:
+        if kind == _STOP:
+            return self._tree.signal(pid, signal.SIGSTOP)
+        return self._kill(kind, pid)
+
+    def _kill(self, kind: str, pid: int | None) -> bool:
+        """Kill *pid*, and write down who dies of it."""
+        if pid is None:
+            return False
+        victim = (pid, start_time(pid) or 0)
+        sample = self._tree.sample() if kind in _FELLERS else None
+        crew = [row.pid for row in sample.workers if row.pid] if sample else []
+        if kind == "worker":
+            crew = [pid]
+        workers = tuple((it, start_time(it) or 0) for it in crew)
+        at_ns = time.monotonic_ns()
+        if not self._tree.signal(pid, signal.SIGKILL):
+            return False
+        begun = sample.supervisor if sample else 0
+        if kind == "supervisor" and begun != pid:
+            begun = 0  # it had the lock, but not yet an epoch
+        alive: tuple[Process, ...] = tuple(it for it in workers if it[1])
+        self.kills.append(Kill(kind, victim, at_ns, alive, begun))
+        return True
+
     def _hold(self, find: Callable[[], list[int]], die: float) -> bool:
-        pid = self._strike(find, die, signal.SIGSTOP)
+        pid = self._strike(_STOP, find, die)
         try:
             _rest(0.1 + die * (self._hold_max_s - 0.1))
         finally:
@@ -271,7 +308,8 @@ def main() -> int:
     tree = Tree(RingDirectory(options.ring, is_anonymous=False))
     chaos = Chaos(tree, hold_max_s=options.hold)
     chaos.run(schedule(options.seed, tuple(options.faults.split(",")), options.seconds))
-    print(json.dumps({"losses": chaos.losses, "done": chaos.done}))
+    kills = [asdict(kill) for kill in chaos.kills]
+    print(json.dumps({"losses": chaos.losses, "done": chaos.done, "kills": kills}))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from stem_actor import StemApp
+from tests.fault import crashpoints
 from tests.fault.chaos import Tree
 from tests.fault.evidence import names_in, open_files, zombies
 from tests.fault.jobs import make_app
@@ -43,8 +44,8 @@ class Place:
         """An app on the named ring."""
         return self.app(f"ring://{self.ring}", **settings)
 
-    def soak(self, app: StemApp, seed: int) -> Soak:
-        return Soak(app, self.journal, Random(seed))
+    def soak(self, app: StemApp, seed: int, **options: Any) -> Soak:
+        return Soak(app, self.journal, Random(seed), **options)
 
 
 @pytest.fixture
@@ -57,6 +58,15 @@ def place(tmp_path: Path) -> Iterator[Place]:
     yield Place(root, journal)
     assert open_files() == before, "the host has other files open than before"
     assert [path.name for path in root.iterdir() if "anon" in path.name] == []
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The crash-point build; made if it is missing or stale."""
+    problem = crashpoints.ensure_built()
+    if problem:
+        pytest.skip(problem)
+    return crashpoints.BUILT
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,25 @@ from typing import Any, Final
 
 import psutil
 
-from stem_actor import TaskHandle
+from stem_actor import StemApp, TaskHandle
 from stem_actor.ids import format_id
 from stem_actor.ring.core import State
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.native import ffi
 from stem_actor.ring.segment import open_segment
-from tests.fault.auditor import Record
+from tests.fault.traces import Counters, Record, Toll
 
-__all__ = ["letters", "names_in", "open_files", "slots", "told", "zombies"]
+__all__ = [
+    "counters",
+    "letters",
+    "names_in",
+    "open_files",
+    "private_bytes",
+    "slots",
+    "told",
+    "tolls",
+    "zombies",
+]
 
 _PAGE: Final = 4096
 _QUEUES: Final = 256
@@ -30,20 +40,36 @@ _LOOSE: Final = frozenset({".log", ".stack", ".db-wal", ".db-shm"})
 
 def slots(directory: RingDirectory) -> list[tuple[str, Record]]:
     """Return every slot that is not free, straight from the mapped table."""
-    segment = open_segment(directory.core, writable=False)
-    try:
-        base = ffi.cast("uint8_t *", segment.at)
-        block: Any = ffi.cast("struct sa_super *", base)
-        at = 2 * _PAGE + _QUEUES * ffi.sizeof("struct sa_queue_row")
-        at += _WORKERS * ffi.sizeof("struct sa_worker_row")
-        table: Any = ffi.cast("struct sa_slot *", base + at)
-        return [
-            (format_id(bytes(ffi.buffer(row.id))), _record(row))
-            for row in (table[number] for number in range(block.slots))
-            if row.word >> 60 != State.FREE
-        ]
-    finally:
-        segment.close()
+    return [(task_id, record) for task_id, record, _ in _table(directory)]
+
+
+def tolls(directory: RingDirectory) -> dict[str, Toll]:
+    """Return what lost starts the slots tell of, by task."""
+    return {task_id: toll for task_id, _, toll in _table(directory)}
+
+
+def counters(app: StemApp) -> Counters:
+    """Return what the ring says of itself."""
+    stats, workers, health = app.stats(), app.workers(), app.health()
+    number = {name: int(it) for name, it in stats.items() if isinstance(it, int)}
+    return Counters(
+        epoch=number["epoch"],
+        births=sum(worker.incarnation for worker in workers),
+        members=len(workers),
+        starts=number["starts"],
+        crashes=number["crashes"],
+        collaterals=number["collaterals"],
+        corrupt=number["corrupt"],
+        letters=number["deadLetters"],
+        letters_dropped=number["deadLettersDropped"],
+        problems=tuple(map(str, health["problems"])),
+    )
+
+
+def private_bytes(pid: int) -> int:
+    """Return the resident memory of *pid* that no file or ring stands for."""
+    memory = psutil.Process(pid).memory_info()
+    return int(memory.rss - memory.shared)
 
 
 def letters(directory: RingDirectory) -> list[tuple[str, Record]]:
@@ -104,7 +130,27 @@ def zombies(guardian: int) -> list[int]:
     return found
 
 
-def _record(row: Any) -> Record:
+def _table(directory: RingDirectory) -> list[tuple[str, Record, Toll]]:
+    segment = open_segment(directory.core, writable=False)
+    try:
+        base = ffi.cast("uint8_t *", segment.at)
+        block: Any = ffi.cast("struct sa_super *", base)
+        at = 2 * _PAGE + _QUEUES * ffi.sizeof("struct sa_queue_row")
+        at += _WORKERS * ffi.sizeof("struct sa_worker_row")
+        table: Any = ffi.cast("struct sa_slot *", base + at)
+        return [
+            (format_id(bytes(ffi.buffer(row.id))), *_record(row))
+            for row in (table[number] for number in range(block.slots))
+            if row.word >> 60 != State.FREE
+        ]
+    finally:
+        segment.close()
+
+
+def _record(row: Any) -> tuple[Record, Toll]:
     numbers = row.var[row.word >> 59 & 1]
     state = _KINDS[row.out_kind] if row.word >> 60 == State.FINISHED else "live"
-    return Record(state, int(numbers.attempt), int(numbers.starts))
+    return (
+        Record(state, int(numbers.attempt), int(numbers.starts)),
+        Toll(int(numbers.crashes), int(numbers.collaterals)),
+    )

@@ -16,19 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Final
 
 from stem_actor import StemApp, TaskEnqueueOptions
 from stem_actor.ids import format_id, new_id
-from tests.fault.jobs import Plan, make_app, make_plan
+from tests.fault.jobs import ACCEPTED, MEANT, Plan, make_app, plan_of
 from tests.fault.journal import append_line
 
 __all__ = ["Ledger", "program", "read_ledger"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_MEANT: Final = "meant"
-_ACCEPTED: Final = "accepted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +42,11 @@ def read_ledger(path: Path) -> Ledger:
     lines = path.read_text().splitlines() if path.exists() else []
     for line in lines:
         word, task_id, seed, number = line.split()
-        if word == _MEANT:
+        if word == MEANT:
             ledger.perhaps[task_id] = plan_of(int(seed), int(number))
         else:
             ledger.accepted[task_id] = ledger.perhaps.pop(task_id)
     return ledger
-
-
-def plan_of(seed: int, number: int) -> Plan:
-    """Return the plan of one task, the same in every process."""
-    return make_plan(number, Random(seed << 32 | number))
 
 
 @contextmanager
@@ -78,13 +70,13 @@ def submit(app: StemApp, journal: str, ledger: Path, seed: int, count: int) -> N
     for number in range(count):
         plan = plan_of(seed, number)
         task_id = format_id(new_id())
-        append_line(ledger, f"{_MEANT} {task_id} {seed} {number}")
+        append_line(ledger, f"{MEANT} {task_id} {seed} {number}")
         app.enqueue(
             plan.name,
             {"journal": journal, **plan.args},
             enqueue_options=TaskEnqueueOptions(task_id=task_id),
         )
-        append_line(ledger, f"{_ACCEPTED} {task_id} {seed} {number}")
+        append_line(ledger, f"{ACCEPTED} {task_id} {seed} {number}")
 
 
 def main() -> None:

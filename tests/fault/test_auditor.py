@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.fault.auditor import Evidence, Record, audit
+from tests.fault.auditor import audit
+from tests.fault.figures import recoveries
 from tests.fault.jobs import Plan
 from tests.fault.journal import Journal, Line, Mark, read_journal
+from tests.fault.traces import Counters, Evidence, Kill, Record, Toll
 
 GOOD: Final = "01890000-0000-7000-8000-000000000001"
 TWICE: Final = "01890000-0000-7000-8000-000000000002"
 BAD: Final = "01890000-0000-7000-8000-000000000003"
+NEXT: Final = "01890000-0000-7000-8000-000000000004"
 STRANGER: Final = "01890000-0000-7000-8000-0000000000ff"
 DONE: Final = Record("succeeded", 0, 1)
 RETRIED: Final = Record("succeeded", 1, 3)
 DEAD: Final = Record("failed", 0, 3)
+#: Two workers, a spare; four processes died, three of them by poison.
+COUNTERS: Final = Counters(
+    epoch=1, births=7, members=3, starts=7, crashes=4, collaterals=0, corrupt=0,
+    letters=1, letters_dropped=0,
+)  # fmt: skip
+KILL: Final = Kill("worker", (10, 1), 5, ((10, 1),))
 
 Doctor = Callable[[Evidence], Evidence]
 
@@ -48,6 +57,13 @@ def sound() -> Evidence:
             *(line(Mark.START, BAD, 0, pid, pid) for pid in (12, 13, 14)),
         ],
         losses=0,
+        kills=[KILL],
+        tolls={GOOD: Toll(), TWICE: Toll(crashes=1), BAD: Toll(crashes=3)},
+        counters=COUNTERS,
+        ordered=(GOOD, BAD),
+        recovery_max_ns=2,
+        memory={1: [1000, 1002, 1001], 2: [900]},
+        growth_max=2,
     )
 
 
@@ -84,8 +100,66 @@ def journal(*more: Line, without: Callable[[Line], bool] | None = None) -> Docto
     return doctor
 
 
+def counters(**changes: Any) -> Doctor:
+    changed = replace(COUNTERS, **changes)
+    return lambda evidence: replace(evidence, counters=changed)
+
+
+def kills(*made: Kill) -> Doctor:
+    return lambda evidence: replace(evidence, kills=made)
+
+
+def tolls(**changes: Toll) -> Doctor:
+    names = {"good": GOOD, "twice": TWICE, "bad": BAD}
+    changed = {names[it]: toll for it, toll in changes.items()}
+    return lambda evidence: replace(evidence, tolls={**evidence.tolls, **changed})
+
+
+def both(*doctors: Doctor) -> Doctor:
+    def doctor(evidence: Evidence) -> Evidence:
+        for it in doctors:
+            evidence = it(evidence)
+        return evidence
+
+    return doctor
+
+
+def late(task_id: str, at_ns: int, by_ns: int) -> Doctor:
+    """Let what *task_id* did at *at_ns* and after happen *by_ns* later."""
+
+    def doctor(evidence: Evidence) -> Evidence:
+        lines = [
+            replace(it, at_ns=it.at_ns + by_ns)
+            if it.task_id == task_id and it.at_ns >= at_ns
+            else it
+            for it in evidence.lines
+        ]
+        return replace(evidence, lines=sorted(lines, key=lambda it: it.at_ns))
+
+    return doctor
+
+
+def another(evidence: Evidence) -> Evidence:
+    """One more that succeeds, behind all others."""
+    more = {NEXT: DONE}
+    return replace(
+        evidence,
+        accepted={**evidence.accepted, NEXT: Plan("work", {}, "succeeded", 0)},
+        told={**evidence.told, **more},
+        kept=[*evidence.kept, *more.items()],
+        lines=[
+            *evidence.lines,
+            line(Mark.START, NEXT, 0, 10, 20),
+            line(Mark.END, NEXT, 0, 10, 21),
+        ],
+        ordered=(GOOD, NEXT),
+        counters=replace(COUNTERS, starts=8),
+    )
+
+
 def test_sound_evidence_has_no_findings() -> None:
     assert audit(sound()) == []
+    assert audit(another(sound())) == []
 
 
 @pytest.mark.parametrize(
@@ -130,6 +204,39 @@ def test_sound_evidence_has_no_findings() -> None:
             "I4: .*002 was ended by 10, which did not run it last",
         ),
         (records(good=Record("live", 0, 0)), "I7: .*001 .* has not ended"),
+        (late(TWICE, 6, 2), "I5: .*002 began again"),
+        (late(BAD, 13, 2), "I5: .*003 began again"),
+        (
+            both(another, lambda evidence: replace(evidence, ordered=(NEXT, GOOD))),
+            "I8: .*001 was started before .*004",
+        ),
+        (
+            lambda evidence: replace(evidence, memory={1: [900], 2: [900, 903, 900]}),
+            "I9: supervisor 2 grew by 3 bytes",
+        ),
+        (counters(epoch=2), "I10: 1 supervisors were replaced, 0 to 0 were killed"),
+        (
+            kills(KILL, Kill("supervisor", (5, 1), 5, (), 5)),
+            "I10: 0 supervisors were replaced, 1 to 1 were killed",
+        ),
+        (counters(births=3), "I10: 3 workers were born, 5 were seen"),
+        (counters(births=8), "I10: 8 workers were born, 5 were seen and 7 can be"),
+        (counters(starts=6), "I10: 6 starts are counted, the slots tell of 7"),
+        (counters(crashes=3), "I10: 3 crashes are counted, the slots tell of 4"),
+        (counters(collaterals=1), "I10: 1 collaterals are counted, the slots tell"),
+        (
+            both(counters(crashes=5), tolls(good=Toll(crashes=1))),
+            "I10: 5 crashes are counted, 4 can be explained",
+        ),
+        (
+            both(counters(collaterals=1), tolls(good=Toll(collaterals=1))),
+            "I10: 1 collaterals are counted, 0 can be explained",
+        ),
+        (tolls(bad=Toll(crashes=4)), "I10: .*003 .poison. ended by 4 crashes"),
+        (counters(corrupt=1), "I10: 1 rings count as corrupt"),
+        (counters(letters=2), "I10: 2 dead letters are counted and 0 dropped, 1 are"),
+        (counters(letters_dropped=1), "I10: 1 dead letters are counted and 1 dropped"),
+        (counters(problems=("there is no worker",)), "I10: health complains"),
     ],
 )
 def test_doctored_evidence_is_reported(doctor: Doctor, finding: str) -> None:
@@ -142,8 +249,21 @@ def test_doctored_evidence_is_reported(doctor: Doctor, finding: str) -> None:
 
 def test_a_loss_that_a_kill_explains_is_none() -> None:
     evidence = records(good=Record("succeeded", 0, 2))(sound())
+    evidence = counters(starts=8)(evidence)
 
     assert audit(replace(evidence, losses=1)) == []
+
+
+def test_a_supervisor_that_dies_between_two_stores_may_miscount_by_one() -> None:
+    evidence = counters(epoch=2, crashes=5)(sound())
+    evidence = kills(KILL, Kill("supervisor", (5, 1), 5, (), 5))(evidence)
+
+    assert audit(evidence) == []
+
+
+def test_a_recovery_is_timed_from_the_kill_or_from_a_poisonous_start() -> None:
+    assert recoveries(sound()) == {TWICE: [1], BAD: [1, 1]}
+    assert recoveries(kills()(sound())) == {BAD: [1, 1]}
 
 
 def test_a_task_of_a_dead_producer_may_be_missing_but_not_broken() -> None:

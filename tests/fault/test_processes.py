@@ -62,6 +62,22 @@ def test_under_fire_every_store_says_the_same(
         )
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_worker_starts_what_met_no_fault_in_the_order_of_the_calls(
+    place: Place, seed: int
+) -> None:
+    app = place.app(workers=1)
+    with app:
+        soak = place.soak(app, seed, is_ordered=True)
+        soak.submit(1)[0].wait(20)
+
+        soak.under_fire(
+            ("worker", "supervisor"), seed=seed, seconds=SECONDS, tasks=TASKS
+        )
+
+        assert soak.audit() == []
+
+
 def test_a_start_is_counted_once_for_each_time_its_handler_ran(place: Place) -> None:
     app = place.app()
     with app:

@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
+from typing import Final
 
 import pytest
 
-from tests.fault import evidence
+from tests.fault import crashpoints, evidence
 from tests.fault.conftest import SEEDS, TASKS, Place
 from tests.fault.program import program, read_ledger
 from tests.fault.soak import wait_until
+
+#: Every point of a submit, and of the reading of replies.
+POINTS: Final = {
+    "ring.reserved",
+    "submit.copied",
+    "ring.sealed",
+    "ring.published",
+    "ring.released",
+}
+
+
+def test_a_producer_killed_at_any_point_leaves_what_it_was_told_and_no_half(
+    place: Place, built: Path
+) -> None:
+    app = place.named()
+    with app:
+        before = app.stats()["producers"]
+        folder = place.root / "ledgers"
+        folder.mkdir()
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-P", "-m", "tests.fault.producer_points"),
+                *(str(place.ring), str(folder), str(place.journal)),
+            ],
+            env={**os.environ, "PYTHONPATH": crashpoints.path()},
+            cwd=crashpoints.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr[-4000:]
+        assert wait_until(lambda: app.stats()["live"] == 0, 60), app.health()
+        assert wait_until(lambda: app.stats()["producers"] == before, 20), "I6: rings"
+
+        soak = place.soak(app, 0)
+        for ledger in folder.glob("*.ledger"):
+            soak.take_over(read_ledger(ledger))
+        soak.report.kills = []  # producers died, and nobody else
+        assert soak.audit() == []
+        assert set(json.loads(ended.stdout)) == POINTS
+        assert evidence.names_in(app.directory)["p.ring"] == before
+        spooled = {path.name for path in app.directory.spool.iterdir()}
+        assert not [name for name in spooled if name.endswith(".tmp")]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
