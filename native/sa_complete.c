@@ -105,8 +105,9 @@ ending(struct sa_core *core, const struct sa_view *view)
         return SA_OK;
     }
     if (kind == SA_EXPIRED) { /* offered in time, taken too late: not a start */
-        core->arena.stats->expired++;
-        return sa_core_finish(core, number, &var, SA_CANCELLED, NULL, 0);
+        int rc = sa_core_finish(core, number, &var, SA_CANCELLED, NULL, 0);
+        core->arena.stats->expired += rc == SA_OK;
+        return rc;
     }
     if (kind == SA_STOPPED) { /* S's Python knows who asked for it, and why */
         sa_core_keep_error(core, number, view->payload, view->head.len);
@@ -114,16 +115,18 @@ ending(struct sa_core *core, const struct sa_view *view)
         return SA_OK;
     }
     var.starts++;
-    core->arena.stats->starts++;
-    if (kind == SA_RETRY)
-        return retry(core, view, &var);
-    if (kind == SA_HANDED_BACK)
-        return hand_back(core, number, &var);
+    if (kind == SA_RETRY || kind == SA_HANDED_BACK) {
+        core->arena.stats->starts++;
+        return kind == SA_RETRY ? retry(core, view, &var)
+                                : hand_back(core, number, &var);
+    }
     if (kind == SA_FAILED)
         var.marks |= SA_MARK_DEAD;
     if (view->head.delay_ns)
         var.marks |= SA_MARK_SPOOL_OUT; /* the payload is a claim check */
-    return sa_core_finish(core, number, &var, kind, view->payload, view->head.len);
+    int rc = sa_core_finish(core, number, &var, kind, view->payload, view->head.len);
+    core->arena.stats->starts += rc == SA_OK; /* else it comes again */
+    return rc;
 }
 
 static void
