@@ -53,6 +53,12 @@ sa_producer_open(void *ring, uint64_t len, void *bell, int bell_fd, int *status)
 }
 
 void
+sa_producer_number_from(sa_producer *producer, uint64_t first_ticket)
+{
+    producer->tickets = first_ticket;
+}
+
+void
 sa_producer_close(sa_producer *producer)
 {
     if (producer && producer->generation == sa_generation())

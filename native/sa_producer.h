@@ -12,6 +12,8 @@ typedef struct sa_producer sa_producer;
  * the worker's own ring.  NULL and *status on failure. */
 sa_producer *sa_producer_open(void *ring, uint64_t len, void *bell, int bell_fd,
                               int *status);
+/* Count tickets from `first_ticket` on, 1 otherwise; before the first submission. */
+void sa_producer_number_from(sa_producer *producer, uint64_t first_ticket);
 void sa_producer_close(sa_producer *producer);
 
 /* Submit `n` tasks that share one `head` (struct sa_task, then queue name, task

@@ -96,6 +96,12 @@ grant_from(struct sa_worker *worker, uint64_t cell, uint32_t index,
      * record does not move under our eyes. */
     const struct sa_slot *slot = &worker->arena.slots[number];
     const struct sa_var *var = sa_slot_var(slot);
+    uint64_t word = sa_load_acquire(&slot->word);
+    /* A cell that something has scribbled on must not start another's task. */
+    if (SA_WORD_STATE(word) != SA_LEASED ||
+        cell != sa_cell_word(SA_CELL_OFFERED, var->starts + 1, SA_WORD_GEN(word),
+                             number))
+        return SA_CORRUPT;
     const uint8_t *at = sa_arena_at(&worker->arena, slot->body_at, slot->body_len);
     if (!at || slot->body_len < SA_TASK_HEAD)
         return SA_CORRUPT;
@@ -104,7 +110,7 @@ grant_from(struct sa_worker *worker, uint64_t cell, uint32_t index,
     const struct sa_task *task = (const struct sa_task *)at;
     *grant = (struct sa_grant){
         .slot = number,
-        .gen = SA_WORD_GEN(sa_load_acquire(&slot->word)),
+        .gen = SA_WORD_GEN(word),
         .starts = var->starts + 1,
         .cell = index,
         .attempt = var->attempt,

@@ -30,6 +30,8 @@ _IDLE_S: Final = 0.02
 _ROOM_SLICE_NS: Final = 10_000_000
 _DRAIN_EVERY: Final = 64
 _BATCH: Final = 4096
+#: More tasks than anybody submits through one ring.
+_TICKETS: Final = 1 << 40
 
 
 class Connection:
@@ -322,14 +324,17 @@ class Connection:
             return
         # Our ring went with its files; outcomes are still found by id.
         before, self._bell_fd = self.ring, bell_fd
-        self.ring = self._adopt(ring_fd, page_fd)
+        first = before.first_ticket + _TICKETS
+        self.ring = self._adopt(ring_fd, page_fd, first)
         self.replies.move(self.ring, _lose)
         before.close()
 
-    def _adopt(self, ring_fd: int, page_fd: int) -> RingProducer:
+    def _adopt(self, ring_fd: int, page_fd: int, first_ticket: int = 1) -> RingProducer:
         ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
         page = adopt_segment(page_fd, self.directory.bell, writable=True)
-        return RingProducer(ring, page, self._bell_fd, owns_bell=True)
+        return RingProducer(
+            ring, page, self._bell_fd, owns_bell=True, first_ticket=first_ticket
+        )
 
     def _no_answer(
         self, op: str, timeout_s: float, *, is_up: bool

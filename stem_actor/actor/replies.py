@@ -161,7 +161,7 @@ class Replies:
 
     def move(self, ring: RingProducer, settle: Callable[[PendingHandle], None]) -> None:
         """
-        Go on with another *ring*, whose tickets begin anew.
+        Go on with another *ring*, whose tickets begin above all earlier ones.
 
         Every waiting handle is settled by *settle*: no reply will come any more.
         """
@@ -170,7 +170,7 @@ class Replies:
             self._waiting.clear()
             self._early.clear()
             self._ahead.clear()
-            self._attached = 0
+            self._attached = ring.first_ticket - 1
             self.ring = ring
         for handle in handles:
             settle(handle)

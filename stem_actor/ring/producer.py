@@ -82,10 +82,18 @@ class RingProducer:
         bell: The bell's page; likewise.
         bell_fd: The eventfd that wakes the supervisor.
         owns_bell: Whether *bell_fd* is closed with the handle too.
+        first_ticket: Tickets count from here; above those of a ring before this one,
+            so that what was submitted there is never taken for a task of this one.
     """
 
     def __init__(
-        self, ring: Segment, bell: Segment, bell_fd: int, *, owns_bell: bool = False
+        self,
+        ring: Segment,
+        bell: Segment,
+        bell_fd: int,
+        *,
+        owns_bell: bool = False,
+        first_ticket: int = 1,
     ) -> None:
         status = ffi.new("int *")
         handle = lib.sa_producer_open(ring.at, ring.size, bell.at, bell_fd, status)
@@ -93,6 +101,8 @@ class RingProducer:
         self._handle: Any = ffi.gc(
             handle, _release(ring, bell, bell_fd if owns_bell else -1)
         )
+        lib.sa_producer_number_from(handle, first_ticket)
+        self.first_ticket: Final[int] = first_ticket
         self._scratch = _Scratch()
         self._replies: Any = ffi.new("struct sa_reply[]", _REPLIES)
         self._bytes: Any = ffi.new("uint8_t[]", _REPLY_BYTES)
