@@ -72,7 +72,7 @@ def test_the_report_is_the_same_whatever_is_killed(
     # Some seconds of work on any machine: a standard library may be a small one.
     sources = tmp_path / "sources"
     sources.mkdir()
-    for number in range(300):
+    for number in range(160):
         body = f"def work_{number}(a, b):\n" + "    a = [a, b, (a, b), {a: b}]\n" * 3000
         (sources / f"module_{number:03}.py").write_text(body)
 
