@@ -58,7 +58,7 @@ class Judge:
         The decision is pure (``policy.decide``); only its execution is here.
         """
         head = unpack_record(self._core.record(slot)).head
-        ending = _ending(slot, head, cause)
+        ending = _ending(slot, head, cause, self._clock.wall_ns())
         # A revoked start has put its own facts where the last error was.
         has_wish = slot.attempt and slot.fault != Fault.REVOKED
         wish = wish_of(self._core.outcome(slot)) if has_wish else NO_WISH
@@ -127,7 +127,9 @@ class Judge:
         return status in (Status.OK, Status.STALE)
 
 
-def _ending(slot: SlotView, head: TaskHead, cause: Cause) -> Ending:
+def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Ending:
+    if slot.fault == Fault.HARD and 0 < head.deadline_ns <= wall_ns:
+        return TimedOut("deadline", head.hard_ns, stack=cause.stack)
     if slot.fault == Fault.HARD:
         return TimedOut("hard", head.hard_ns, stack=cause.stack)
     if slot.fault == Fault.CPU:

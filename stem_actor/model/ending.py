@@ -63,12 +63,13 @@ class TimedOut:
 
     Attributes:
         level: ``"soft"``: it let the interruption escape; ``"hard"``: it was killed;
-            ``"cpu"``: it was killed for the processor time it had used.
+            ``"cpu"``: it was killed for the processor time it had used;
+            ``"deadline"``: it was killed because it must have ended by now.
         limit_ns: The limit that was in force.
         stack: Where it was stuck, if that is known.
     """
 
-    level: Literal["soft", "hard", "cpu"]
+    level: Literal["soft", "hard", "cpu", "deadline"]
     limit_ns: int
     stack: str | None = None
 
@@ -161,6 +162,7 @@ class FailReason(StrEnum):
     CRASHED = "crashed"
     MEMORY = "memory"
     LOST = "worker-lost"
+    DEADLINE = "deadline"
 
 
 @dataclass(frozen=True, slots=True)

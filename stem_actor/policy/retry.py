@@ -87,6 +87,9 @@ def decide(
             return Succeed(payload)
         case Raised(error):
             return _after_error(error, policy, situation)
+        case TimedOut(level="deadline"):
+            # Another attempt could not begin any more.
+            return Fail(FailReason.DEADLINE, _limit_error(ending))
         case TimedOut():
             return _after_error(_limit_error(ending), policy, situation)
         case OutOfMemory():
@@ -251,10 +254,14 @@ def _kept_policy(
 
 def _limit_error(ending: TimedOut) -> TaskError:
     cls = SoftTimeLimitExceeded if ending.level == "soft" else HardTimeLimitExceeded
-    what = "processor time" if ending.level == "cpu" else f"{ending.level} time"
+    if ending.level == "deadline":
+        message = "its deadline passed while it ran"
+    else:
+        what = "processor time" if ending.level == "cpu" else f"{ending.level} time"
+        message = f"{what} limit of {ending.limit_ns / 1e9:g} s exceeded"
     return TaskError(
         type=cls.__name__,
-        message=f"{what} limit of {ending.limit_ns / 1e9:g} s exceeded",
+        message=message,
         stack=ending.stack,
         meta={"level": ending.level, "limitNs": ending.limit_ns},
         bases=class_names(cls),

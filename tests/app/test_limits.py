@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from stem_actor import StemApp
+from stem_actor import StemApp, TaskEnqueueOptions
 from stem_actor.errors import HardTimeLimitExceeded, TaskFailedError
 from tests.app.conftest import Maker
 
@@ -109,3 +110,36 @@ def test_extending_the_lease_does_not_lift_the_hard_limit(app: StemApp) -> None:
         app.enqueue("extend", {"by": 30}).result(timeout=10)
 
     assert time.monotonic() - began < 3.0
+
+
+def test_a_task_ends_at_its_deadline_though_its_hard_limit_is_far(
+    app: StemApp,
+) -> None:
+    began = time.monotonic()
+    soon = TaskEnqueueOptions(deadline=datetime.now(UTC) + timedelta(seconds=0.4))
+
+    handle = app.enqueue(
+        "spin",
+        {},
+        enqueue_options=soon,
+        options={"hard_time_limit": 60, "max_retries": 5},
+    )
+    with pytest.raises(HardTimeLimitExceeded, match="deadline") as caught:
+        handle.result(timeout=10)
+
+    assert 0.35 <= time.monotonic() - began < 2.4
+    error = caught.value.error
+    assert error.meta["reason"] == "hard"
+    assert error.meta["attempt"] == 0  # another attempt could not begin any more
+
+
+def test_a_task_whose_deadline_has_passed_is_not_started(
+    app: StemApp, tmp_path: Path
+) -> None:
+    past = TaskEnqueueOptions(deadline=datetime.now(UTC) - timedelta(seconds=1))
+    path = tmp_path / "journal"
+
+    result = app.enqueue("journal", {"path": str(path)}, enqueue_options=past).wait(10)
+
+    assert result.is_cancelled
+    assert not path.exists()

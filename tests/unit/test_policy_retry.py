@@ -12,6 +12,7 @@ from stem_actor.model.ending import (
     Fail,
     FailReason,
     Lost,
+    OutOfMemory,
     Raised,
     Replay,
     Retry,
@@ -141,6 +142,27 @@ def test_a_limit_goes_through_the_filters_like_a_raised_error(
     assert isinstance(outcome, Retry | Fail)
     assert outcome.error.message == f"{level} time limit of 2.5 s exceeded"
     assert outcome.error.stack == "here"
+
+
+def test_a_deadline_that_has_passed_is_the_end_whatever_retries_are_left() -> None:
+    ending = TimedOut("deadline", 0, stack="here")
+
+    outcome = fail_of(decide(ending, None, replace(FIRST, max_retries=9)))
+
+    assert outcome.reason is FailReason.DEADLINE
+    assert outcome.error.type == "HardTimeLimitExceeded"
+    assert outcome.error.message == "its deadline passed while it ran"
+
+
+def test_a_memory_limit_of_its_own_is_an_error_and_not_a_crash() -> None:
+    ending = OutOfMemory(1_000_000, stack="here")
+
+    retried = decide(ending, None, replace(FIRST, max_retries=1, crashes=3))
+    failed = fail_of(decide(ending, None, replace(FIRST, max_retries=0)))
+
+    assert isinstance(retried, Retry)
+    assert failed.error.type == "WorkerLost"
+    assert failed.error.message == "memory limit of 1,000,000 bytes exceeded"
 
 
 def test_a_crash_replays_the_same_attempt() -> None:
