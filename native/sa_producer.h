@@ -15,6 +15,10 @@ sa_producer *sa_producer_open(void *ring, uint64_t len, void *bell, int bell_fd,
 /* Count tickets from `first_ticket` on, 1 otherwise; before the first submission. */
 void sa_producer_number_from(sa_producer *producer, uint64_t first_ticket);
 void sa_producer_close(sa_producer *producer);
+/* Say in the ring that this producer has gone for good, so that S drops the ring
+ * once it has read it, were it a later S.  Every submission after it is refused
+ * (SA_STALE).  Any thread; does nothing in a child of a fork. */
+void sa_producer_leave(sa_producer *producer);
 
 /* Submit `n` tasks that share one `head` (struct sa_task, then queue name, task
  * name, options; `head_len` bytes in all, id and ticket filled in here).  Body
@@ -29,6 +33,8 @@ uint32_t sa_producer_submit(sa_producer *producer, const uint8_t *head,
 /* Copy at most `cap` replies: heads into `out`, payloads into `bytes`. */
 int sa_producer_drain(sa_producer *producer, struct sa_reply *out, uint32_t cap,
                       uint8_t *bytes, uint64_t bytes_cap, uint32_t *n);
+/* Give way on this core for a moment, then look: SA_OK = there is a reply. */
+int sa_producer_look(sa_producer *producer);
 /* Spin up to `spin_ns`, then sleep up to `timeout_ns`, for a reply. */
 int sa_producer_wait(sa_producer *producer, int64_t spin_ns, int64_t timeout_ns);
 /* The same for room to submit. */
@@ -39,6 +45,8 @@ uint32_t sa_producer_id(const sa_producer *producer);
 uint64_t sa_producer_payload_max(const sa_producer *producer);
 /* 1 when everything submitted has been admitted by S. */
 int sa_producer_admitted(const sa_producer *producer);
+/* How many tasks of ours S has not admitted yet; for errors, it takes a while. */
+uint32_t sa_producer_unadmitted(sa_producer *producer);
 /* cdef end */
 
 #endif

@@ -22,7 +22,9 @@ from stem_actor.tasks.ports import PendingHandle
 
 __all__ = ["Replies"]
 
-_SPIN_NS: Final = 100_000
+#: How long a waiter looks for a reply before it sleeps, and a coroutine likewise.
+_SPIN_NS: Final = 200_000
+_POLL_NS: Final = 100_000
 _SLICE_NS: Final = 100_000_000
 _SHORT_NS: Final = 10_000_000
 #: So many tickets may lie between a submission and the ``attach`` that belongs to it.
@@ -75,6 +77,7 @@ class Replies:
         self._leader = threading.Lock()
         self._moved = threading.Condition(threading.Lock())
         self._spin_ns = spin_ns()
+        self._is_polling = False
 
     @property
     def outstanding(self) -> int:
@@ -134,6 +137,8 @@ class Replies:
         """As ``wait``, on the running loop, which is never blocked."""
         deadline = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         loop = asyncio.get_running_loop()
+        if timeout_ns != 0 and await self._poll(handle):
+            return True
         while not handle.is_settled:
             left = self._slice_ns(deadline)
             if left <= 0:
@@ -150,6 +155,26 @@ class Replies:
             finally:
                 self._waker.unlisten(loop, future)
         return True
+
+    async def _poll(self, handle: PendingHandle) -> bool:
+        """
+        Look for a moment before the loop is asked to sleep, as ``wait`` spins.
+
+        Between two looks every other callback of the loop runs. One coroutine at a time
+        does it: it takes the replies of all.
+        """
+        if self._is_polling or not self._spin_ns:
+            return handle.is_settled
+        self._is_polling = True
+        try:
+            end_ns = time.monotonic_ns() + _POLL_NS
+            while not handle.is_settled and time.monotonic_ns() < end_ns:
+                await asyncio.sleep(0)
+                if self.ring.look():
+                    self.drain_if_free()
+        finally:
+            self._is_polling = False
+        return handle.is_settled
 
     def drain_if_free(self) -> None:
         """Drain unless somebody does already."""

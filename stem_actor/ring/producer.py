@@ -36,6 +36,8 @@ class Kind:
     HANDED_BACK: Final = 10
     EXTEND_LIMIT: Final = 11
     STOPPED: Final = 12
+    STARTED: Final = 13
+    RETRY_LIMITED: Final = 14
 
 
 class Reply(NamedTuple):
@@ -165,6 +167,10 @@ class RingProducer:
         """Wait for a reply; returns a ``Status``: OK, TIMEOUT or INTERRUPTED."""
         return int(lib.sa_producer_wait(self._open(), spin_ns, timeout_ns))
 
+    def look(self) -> bool:
+        """Give way on this core for a moment; whether there is a reply then."""
+        return bool(lib.sa_producer_look(self._open()) == Status.OK)
+
     def wait_room(self, timeout_ns: int) -> int:
         """Wait for room to submit."""
         return int(lib.sa_producer_wait_room(self._open(), timeout_ns))
@@ -177,11 +183,17 @@ class RingProducer:
         """Whether the supervisor has taken everything submitted so far."""
         return bool(lib.sa_producer_admitted(self._open()))
 
+    def unadmitted(self) -> int:
+        """Count the tasks submitted here that the supervisor has no slot for yet."""
+        return int(lib.sa_producer_unadmitted(self._open()))
+
     def close(self) -> None:
         """
-        Refuse every later call. Handle and mappings go now, or with the last call that
-        is still inside.
+        Say goodbye in the ring, and refuse every later call. Handle and mappings go
+        now, or with the last call that is still inside.
         """
+        if self._handle != ffi.NULL:
+            lib.sa_producer_leave(self._handle)
         self._handle = ffi.NULL
 
     def _open(self) -> Any:
@@ -192,6 +204,8 @@ class RingProducer:
     def _check(self, status: int, size: int) -> None:
         if status == Status.TOO_LARGE:
             raise PayloadTooLarge(size, self.payload_max)
+        if status == Status.STALE:  # closed by another thread, just now
+            raise RingError("the connection to the ring is closed")
         if status not in (Status.OK, Status.FULL):
             raise_for(status, "enqueue")
 

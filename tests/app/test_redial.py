@@ -256,7 +256,8 @@ def test_a_close_leaves_the_readers_of_other_threads_loops_to_them(
 
         loop.remove_reader = remove_reader  # type: ignore[method-assign,assignment]
         waiting = asyncio.ensure_future(connection.wait_async(handle, None))
-        await asyncio.sleep(0)
+        while not connection._waker.has_loops:  # it looks for a moment first
+            await asyncio.sleep(0)
         inside.set()
         release.wait(10)
         try:
