@@ -13,7 +13,7 @@ from stem_actor.ring.core import Fault, SlotView
 __all__ = ["SWEEP_NS", "Cause"]
 
 #: The longest that a verdict waits for the guardian to have swept up.
-SWEEP_NS: Final = 20_000_000
+SWEEP_NS: Final = 100_000_000
 
 _REASONS: Final[Mapping[int, Reason]] = {
     Fault.CRASH: "crashed",
@@ -45,6 +45,7 @@ class Cause:
         minor_faults: Of the last start.
         major_faults: Of the last start.
         began_ns: When each slot that it ran was started.
+        past_soft: Slot and number of starts whose soft limit had passed.
         ended_ns: When it was found dead.
         limit_ns: When the limit had passed that it was killed for.
         descendants: Its processes when we killed it.
@@ -65,6 +66,7 @@ class Cause:
     minor_faults: int | None = None
     major_faults: int | None = None
     began_ns: dict[int, int] = field(default_factory=dict)
+    past_soft: frozenset[tuple[int, int]] = frozenset()
     ended_ns: int = 0
     limit_ns: int | None = None
     descendants: tuple[str, ...] = ()
@@ -90,7 +92,8 @@ class Cause:
         late = None if self.limit_ns is None else self.ended_ns - self.limit_ns
         return Verdict(
             reason=reason,
-            soft_exceeded=soft is not None,
+            # C code that never returned to Python has left no stack of it.
+            soft_exceeded=bool(soft) or (slot.number, slot.starts) in self.past_soft,
             signal=self.signal,
             exit_status=self.exit_status,
             oom=self.oom,

@@ -108,7 +108,9 @@ class Interrupter:
         self, runtime: WorkerRuntime, stop: int, frame: FrameType | None
     ) -> BaseException | None:
         """Deliver *stop*; returns what is to be raised in the interrupted code."""
-        if runtime.struck == stop:
+        if runtime.struck == stop or (runtime.struck and stop != Stop.REVOKED):
+            # It is ending already, and may be saving its work. A revoke comes through:
+            # it changes what the task ends as.
             return None
         if stop == Stop.SOFT and runtime.soft_stack is None:
             runtime.soft_stack = stacks_of_all_threads(frame)
@@ -170,13 +172,21 @@ class Interrupter:
 
     def _on_unraisable(self, unraisable: Any) -> None:
         """Python drops an exception: if it is one of ours, it has to come again."""
-        if issubclass(unraisable.exc_type, (SoftTimeLimitExceeded, TaskRevoked)):
-            context = CURRENT.get()
-            runtime = None if context is None else context.runtime
-            if isinstance(runtime, WorkerRuntime) and runtime.struck:
-                stop, runtime.struck = runtime.struck, 0
-                self._mailbox.stop_again(runtime.cell, stop, _LOST_NS)
-        self._unraisable(unraisable)
+        was_busy, self._is_busy = self._is_busy, True
+        try:
+            # Not interrupted: what is raised in a hook is dropped, and nobody is told.
+            self._unraisable(unraisable)
+        finally:
+            self._is_busy = was_busy
+            if issubclass(unraisable.exc_type, (SoftTimeLimitExceeded, TaskRevoked)):
+                self._come_again()
+
+    def _come_again(self) -> None:
+        context = CURRENT.get()
+        runtime = None if context is None else context.runtime
+        if isinstance(runtime, WorkerRuntime) and runtime.struck:
+            stop, runtime.struck = runtime.struck, 0
+            self._mailbox.stop_again(runtime.cell, stop, _LOST_NS)
 
 
 def _exception(stop: int) -> BaseException:

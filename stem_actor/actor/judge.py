@@ -131,7 +131,8 @@ def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Endin
     if slot.fault == Fault.HARD and 0 < head.deadline_ns <= wall_ns:
         return TimedOut("deadline", head.hard_ns, stack=cause.stack)
     if slot.fault == Fault.HARD:
-        return TimedOut("hard", head.hard_ns, stack=cause.stack)
+        limit_ns = slot.own_limits_ns[1] or head.hard_ns
+        return TimedOut("hard", limit_ns, stack=cause.stack)
     if slot.fault == Fault.CPU:
         return TimedOut("cpu", meters_of(head)[1] or 0, stack=cause.stack)
     if slot.fault == Fault.MEMORY and cause.limit_ns is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -19,6 +18,7 @@ __all__ = ["Limits", "Start"]
 
 #: The last words go before the kill, when a crash of the dump changes nothing any more.
 _LAST_WORDS_S: Final = 0.02
+_LOW: Final = 0xFFFFFFFF
 
 
 class Loop(Protocol):
@@ -50,21 +50,21 @@ class Limits:
         self._loop = loop
         #: Why a start was asked to stop, for the record: by slot and generation.
         self._reasons: dict[tuple[int, int], str] = {}
-        #: Told of each limit that has passed: ``"soft"`` or ``"hard"``.
-        self.on_timeout: Callable[[Start, str], None] = _nobody
 
     def on_limit(self, event: Event) -> None:
-        """Act on a time limit of the start in cell ``event.a`` of a worker."""
-        start = self._start_in(event.worker, event.a)
-        if start is None or (start.slot, start.gen) != (event.slot, event.gen):
-            return
+        """Act on a time limit; the low half of ``event.a`` is the cell of its start."""
+        cell, starts = event.a & _LOW, event.a >> 32
+        start = self._start_in(event.worker, cell)
+        meant = Start(event.worker, cell, event.slot, event.gen, starts)
+        if start is None or start != meant:
+            return  # it has ended; what runs there now is another
         if event.type == EventType.SOFT:
-            self.on_timeout(start, "soft")
+            member = self._crew.members[start.worker]
+            member.past_soft[start.cell] = start.slot, start.starts + 1
             head = unpack_record(self._core.record(self._core.slot(start.slot))).head
             if not head.flags & SOFT_EVENT:
                 self._send(start, Stop.SOFT)
             return
-        self.on_timeout(start, "hard")
         limit_ns = self._clock.monotonic_ns() - event.b
         self.end(start, Fault.HARD, reason="hard", limit_ns=limit_ns)
 
@@ -160,7 +160,3 @@ class Limits:
 
 #: What a start is ended for that is no limit of its own.
 _OURS: Final = frozenset({Fault.REVOKED, Fault.COLLATERAL})
-
-
-def _nobody(_start: Start, _level: str) -> None:
-    """Nobody listens."""

@@ -34,8 +34,10 @@ class Member:
         kill_reason: A word for the record.
         kill_limit_ns: When the limit had passed that it was killed for.
         descendants: Its processes when it was killed.
+        stuck_since_ns: Wall time of the kill that it has outlived; 0: there is none.
         held: Slot and generation of each start that its death has cost.
         began_ns: When each slot that it ran at its death was started.
+        past_soft: By cell, slot and number of the last start past its soft limit.
     """
 
     index: int
@@ -57,8 +59,10 @@ class Member:
     kill_reason: str | None = None
     kill_limit_ns: int | None = None
     descendants: tuple[str, ...] = ()
+    stuck_since_ns: int = 0
     held: list[tuple[int, int]] = field(default_factory=list)
     began_ns: dict[int, int] = field(default_factory=dict)
+    past_soft: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def forget_kill(self) -> None:
         """A fresh process is about to live here."""
@@ -68,3 +72,4 @@ class Member:
         self.kill_fault, self.kill_slot = Fault.NONE, NO_SLOT
         self.kill_reason, self.kill_limit_ns = None, None
         self.descendants = ()
+        self.past_soft.clear()

@@ -13,6 +13,9 @@ __all__ = ["Place", "place_of"]
 _PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + "/"
 #: Handlers of our own live in these: they are interrupted like any other.
 _USERS: Final = (f"{_PACKAGE}cli/", f"{_PACKAGE}testing/")
+#: What these have called is theirs to finish: msgspec drops an exception that a
+#: property raises, and the field with it.
+_PAYLOAD: Final = f"{_PACKAGE}payload/"
 _RUNNER: Final = f"{_PACKAGE}tasks/runner.py"
 _RUNS: Final = frozenset({"run", "run_with_context"})
 _STDLIB: Final = sysconfig.get_path("stdlib") + "/"
@@ -35,8 +38,9 @@ def place_of(frame: FrameType | None, *, is_owned: bool = False) -> Place:
     Return the place of *frame*, the innermost one.
 
     Frames of the standard library and of generated code belong to whoever called
-    them, so the first other one decides. This costs nothing until a limit strikes;
-    marks on entering and leaving the handler would cost every start.
+    them, so the first other one decides; but the user's code that reads arguments or
+    writes results is a part of reading and writing. This costs nothing until a limit
+    strikes; marks on entering and leaving the handler would cost every start.
 
     Args:
         frame: The frame that was interrupted.
@@ -53,7 +57,11 @@ def place_of(frame: FrameType | None, *, is_owned: bool = False) -> Place:
         # Straight in the runner: the handler has no frame, not yet or not any more.
         return Place.HANDLER if is_inner else Place.OUTSIDE
     is_library = _is_ours(frame.f_code.co_filename)
-    if not is_owned and not _has_runner(frame):
+    below: FrameType | None = frame
+    while below is not None and not _is_run(below):
+        is_library |= below.f_code.co_filename.startswith(_PAYLOAD)
+        below = below.f_back
+    if below is None and not is_owned:
         return Place.OUTSIDE
     return Place.LIBRARY if is_library else Place.HANDLER
 
@@ -71,11 +79,3 @@ def _is_ours(path: str) -> bool:
 def _is_run(frame: FrameType) -> bool:
     code = frame.f_code
     return code.co_name in _RUNS and code.co_filename == _RUNNER
-
-
-def _has_runner(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if _is_run(frame):
-            return True
-        frame = frame.f_back
-    return False

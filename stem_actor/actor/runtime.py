@@ -9,7 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from stem_actor.actor.shield import Shield, ShieldCount
-from stem_actor.errors import PayloadError, QueueFull
+from stem_actor.errors import (
+    PayloadError,
+    QueueFull,
+    SoftTimeLimitExceeded,
+    TaskRevoked,
+)
 from stem_actor.ring.mailbox import Grant, Mailbox, Stop, Usage
 from stem_actor.ring.native import Status, raise_for
 from stem_actor.ring.producer import Kind, RingProducer
@@ -41,6 +46,8 @@ class ChildSubmitter:
         self._inline_max = min(INLINE_MAX, ring.payload_max)
         #: Monotonic time by which a wait must end: the task's own hard limit.
         self.until_ns: int | None = None
+        #: Called before each wait for room; may raise an interruption.
+        self.give_way: Callable[[], None] = _stay
 
     def submit(
         self, head: bytes, body: bytes, *, queue: str, timeout_ns: int
@@ -51,7 +58,7 @@ class ChildSubmitter:
         head, body = self.stow(head, body)
         try:
             return self._submit(head, body, queue, deadline)
-        except (QueueFull, PayloadError):  # the two that say: not accepted
+        except _NOT_ACCEPTED:
             self.discard(body)
             raise
 
@@ -91,9 +98,10 @@ class ChildSubmitter:
         return deadline if self.until_ns is None else min(deadline, self.until_ns)
 
     def _make_room(self, deadline_ns: int, queue: str) -> None:
+        self.give_way()  # nothing is half done here
         left = deadline_ns - time.monotonic_ns()
         if left <= 0:
-            raise QueueFull(queue, self._slots)
+            raise QueueFull(queue, self._slots, accepted=self._ring.unadmitted())
         status = self._ring.wait_room(min(left, _SLICE_NS))
         if status == Status.FOREIGN:
             raise_for(status, "enqueue")
@@ -177,6 +185,7 @@ class WorkerRuntime:
             left = self.remaining_ns()
             now = time.monotonic_ns()
             self._children.until_ns = None if left is None else now + left
+            self._children.give_way = self._give_way
         return self._children
 
     @property
@@ -234,7 +243,7 @@ class WorkerRuntime:
             facts["cpuS"] = (used.cpu_ns - base.cpu_ns) / 1e9
             facts["minorFaults"] = used.minor_faults - base.minor_faults
             facts["majorFaults"] = used.major_faults - base.major_faults
-        if self.stop == Stop.SOFT:
+        if self._is_past_soft():
             facts["softExceeded"] = True
         if self.soft_stack is not None:
             facts["softStack"] = self.soft_stack
@@ -242,7 +251,25 @@ class WorkerRuntime:
             facts["threads"] = list(self.threads)
         return facts
 
+    def _give_way(self) -> None:
+        """Let an interruption strike that would wait until the library is left."""
+        if self.stop and not self.struck and not self.shielded_ns():
+            self.strike(self)
 
+    def _is_past_soft(self) -> bool:
+        """Whether the soft limit has passed, delivered or not."""
+        if self.stop == Stop.SOFT:
+            return True
+        soft_ns = int(self._grant.raw.soft_ns)
+        took_ns = time.monotonic_ns() - self.started_ns
+        return 0 < soft_ns <= took_ns - self._extended_ns
+
+
+def _stay() -> None:
+    """Outside of any start there is nothing to give way to."""
+
+
+_NOT_ACCEPTED: Final = (QueueFull, PayloadError, SoftTimeLimitExceeded, TaskRevoked)
 _INTERRUPTIONS: Final[tuple[Interruption | None, ...]] = (
     None,
     "revoked",

@@ -9,6 +9,7 @@ import click
 
 from stem_actor.cli.output import Output
 from stem_actor.cli.target import connected, takes_ring, task_id
+from stem_actor.cli.verdict import show_stacks, show_verdict, wire_of
 from stem_actor.control.dead_letters import DeadLetter, DeadLetters
 from stem_actor.errors import PayloadError, StemError
 from stem_actor.ids import format_id
@@ -59,7 +60,7 @@ def list_letters(
 @click.option("--json", "as_json", is_flag=True, help="Write the entry as JSON.")
 @takes_ring
 def show_letter(directory: RingDirectory, id_: str, as_json: bool) -> int:
-    """Show the entry of task ID: its arguments and its last error."""
+    """Show the entry of task ID: arguments, last error, and verdict on that start."""
     known = format_id(task_id(id_))
     output = Output(as_json=as_json)
     with connected(directory) as connection:
@@ -72,11 +73,13 @@ def show_letter(directory: RingDirectory, id_: str, as_json: bool) -> int:
             )
         facts = _facts(letter) | {"body": _body(letters, known)}
     if as_json:
-        output.json(facts | {"error": letter.error.to_wire()})
+        verdict = {"verdict": wire_of(letter.error.verdict)}
+        output.json(facts | {"error": letter.error.to_wire()} | verdict)
         return 0
     output.facts(facts)
-    for line in (letter.error.stack or "").splitlines():
-        output.line(f"  {line}")
+    if letter.error.verdict is not None:
+        show_verdict(letter.error.verdict, output)
+    show_stacks(letter.error.verdict, letter.error.stack, output)
     return 0
 
 

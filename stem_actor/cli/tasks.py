@@ -8,6 +8,7 @@ import click
 
 from stem_actor.cli.output import Output
 from stem_actor.cli.target import connected, takes_ring, task_id
+from stem_actor.cli.verdict import show_stacks, show_verdict, wire_of
 from stem_actor.errors import StemError
 from stem_actor.ids import format_id
 from stem_actor.model.duration import from_wall_ns
@@ -66,7 +67,7 @@ def list_tasks(
 @click.option("--json", "as_json", is_flag=True, help="Write the status as JSON.")
 @takes_ring
 def show_task(directory: RingDirectory, id_: str, as_json: bool) -> int:
-    """Show the status of task ID."""
+    """Show the status of task ID, and how its last start has ended."""
     raw = task_id(id_)
     with connected(directory) as connection:
         status = connection.status(raw)
@@ -76,13 +77,16 @@ def show_task(directory: RingDirectory, id_: str, as_json: bool) -> int:
     if as_json:
         output.json(_facts(status))
         return 0
+    blocks = ("error", "verdict")
     output.facts(
-        {name: value for name, value in _facts(status).items() if name != "error"}
+        {name: value for name, value in _facts(status).items() if name not in blocks}
     )
     if status.error is not None:
         output.line(f"error    {status.error.type}: {status.error.message}")
-        for line in (status.error.stack or "").splitlines():
-            output.line(f"  {line}")
+    if status.verdict is not None:
+        show_verdict(status.verdict, output)
+    stack = None if status.error is None else status.error.stack
+    show_stacks(status.verdict, stack, output)
     return 0
 
 
@@ -149,4 +153,5 @@ def _facts(status: TaskStatus) -> dict[str, object]:
         "created": None if created is None else created.isoformat(),
         "updated": None if updated is None else updated.isoformat(),
         "error": None if status.error is None else status.error.to_wire(),
+        "verdict": wire_of(status.verdict),
     }

@@ -55,6 +55,26 @@ def test_a_start_time_that_lies_does_not_move_a_limit(arena_of: Make) -> None:
     assert [event.type for event in arena.events()] == [Told.HARD]
 
 
+@pytest.mark.case(46)
+@pytest.mark.parametrize("jump_ns", [-3600 * SECOND, 3600 * SECOND])
+def test_a_limit_is_not_moved_by_the_wall_clock(arena_of: Make, jump_ns: int) -> None:
+    arena = arena_of(workers=1)
+    _, producer = arena.connect()
+    producer.submit(Task(hard_ns=20 * MS))
+    worker = arena.start_worker(0)
+    arena.settle()
+    worker.take()
+    arena.step(MS)
+
+    arena.wall_ns += jump_ns
+    early = arena.step(10 * MS) and arena.events()
+    arena.wall_ns -= 2 * jump_ns
+    arena.step(11 * MS)
+
+    assert not early
+    assert [event.type for event in arena.events()] == [Told.HARD]
+
+
 def test_an_offer_past_its_deadline_does_not_keep_the_supervisor_awake(
     arena_of: Make,
 ) -> None:
