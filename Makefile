@@ -9,8 +9,6 @@ CC := $(shell command -v gcc || command -v clang || command -v cc)
 endif
 # Given to the demo, to pytest, and to every other program a target runs.
 ARGS ?=
-# One task more than the tests explore; ARGS replaces it.
-MODEL_SIZE := --workers 3 --tasks 3 --crashes 2 --batch 2
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
@@ -20,17 +18,19 @@ PACKAGE := $(shell find stem_actor -name '*.py')
 CRASHPOINTS := build/crashpoints
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench model fault fuzz asan crashpoints toolchain clean
+.PHONY: help demo test lint bench model fault fuzz asan mutants crashpoints toolchain \
+    clean
 
 help:
 	@echo "make demo   run the main job (ARGS=--chaos kills processes while it runs)"
 	@echo "make test   build and run the tests (ARGS goes to pytest)"
 	@echo "make lint   ruff, mypy --strict, pyright"
 	@echo "make bench  the figures, and the peers beside them"
-	@echo "make model  the protocol model at full size"
+	@echo "make model  the protocol model: three crashes; three tasks; four workers"
 	@echo "make fault  every crash point, the long run"
 	@echo "make fuzz   the parsers under a fuzzer, the rings under TSan"
 	@echo "make asan   the core tests under ASan and UBSan"
+	@echo "make mutants  known bugs put into the core: the tests must find them"
 	@echo "make clean  remove what was built"
 
 demo: $(VENV)/installed
@@ -49,7 +49,7 @@ bench: $(VENV)/benched
 	$(BIN)/python -m bench $(ARGS)
 
 model: $(VENV)/tested
-	$(BIN)/python -m tests.model $(or $(ARGS),$(MODEL_SIZE))
+	$(BIN)/python -m tests.model $(ARGS)
 
 fault: $(VENV)/tested $(CRASHPOINTS)/built
 	STEM_ACTOR_FAULT=long $(PYTEST) --timeout=0 tests/fault $(ARGS)
@@ -64,6 +64,10 @@ asan: $(VENV)/tested
 	    PYTHON="$(abspath $(BIN)/python)" CC="$(CC)" \
 	        bash tests/native/run_asan.sh $(ARGS); \
 	else echo "asan: there is no tests/native/run_asan.sh yet, nothing ran"; fi
+
+# ARGS: names of mutants, quoted; without, all of them: about half a minute each.
+mutants: $(VENV)/tested $(CRASHPOINTS)/built
+	$(BIN)/python -m tests.native.mutants $(ARGS)
 
 crashpoints: $(CRASHPOINTS)/built
 

@@ -1,5 +1,5 @@
 """
-``python -m bench [NAME…] [--quick] [--json FILE]``: run benches, print the table.
+``python -m bench [NAME…] [--quick | --full] [--json FILE]``: print the table.
 
 Each bench runs in a process of its own with a time limit, so that none inherits
 threads, processes or a warm cache from another, and none can hold up the rest.
@@ -25,8 +25,8 @@ from pathlib import Path
 
 import psutil
 
-from bench.harness import Effort, Figure, absent
-from bench.report import Machine, as_json, table
+from bench.harness import Effort, Figure, Sheet, absent
+from bench.report import Machine, as_json, sheet, table
 
 #: Name → seconds it may take; in the order in which they run.
 BENCHES = {
@@ -38,6 +38,7 @@ BENCHES = {
     "recovery": 600,
     "idle": 900,
     "peers_local": 900,
+    "limits": 3600,
 }
 
 
@@ -45,7 +46,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--quick", action="store_true", help="a look, in minutes")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument("--quick", action="store_true", help="a look, in minutes")
+    effort.add_argument("--full", action="store_true", help="limits: 100 runs a case")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every sample")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -55,16 +58,17 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def measure_apart(name: str, *, quick: bool) -> list[Figure]:
+def measure_apart(name: str, flags: Sequence[str]) -> list[Figure | Sheet]:
     """Run one bench in a process of its own; a failure is a row of the table."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         into = Path(folder, "figures.json")
-        argv = [sys.executable, "-m", "bench", name, "--into", str(into)]
-        argv += ["--quick"] if quick else []
+        argv = [sys.executable, "-m", "bench", name, "--into", str(into), *flags]
         reason = _run(argv, BENCHES[name])
         if reason:
             return [absent(name, reason)]
-        return [Figure.of(row) for row in json.loads(into.read_text())]
+        found = json.loads(into.read_text())
+        figures = [Figure.of(row) for row in found["figures"]]
+        return [*figures, *(Sheet.of(row) for row in found["sheets"])]
 
 
 def _run(argv: Sequence[str], timeout_s: float) -> str:
@@ -100,28 +104,44 @@ def _clear_away(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _measure_here(name: str, *, quick: bool, into: Path) -> None:
+def _measure_here(name: str, effort: Effort, into: Path) -> None:
     bench = import_module(f"bench.{name}")
-    figures: list[Figure] = bench.measure(Effort.of(quick=quick))
-    into.write_text(json.dumps([asdict(figure) for figure in figures]))
+    figures, sheets = _told_apart(bench.measure(effort))
+    document = {
+        "figures": [asdict(figure) for figure in figures],
+        "sheets": [asdict(page) for page in sheets],
+    }
+    into.write_text(json.dumps(document))
+
+
+def _told_apart(
+    findings: Sequence[Figure | Sheet],
+) -> tuple[list[Figure], list[Sheet]]:
+    figures = [found for found in findings if isinstance(found, Figure)]
+    return figures, [found for found in findings if isinstance(found, Sheet)]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the benches named, print the table; 1 if a row of it is absent."""
+    """Run the benches named, print the tables; 1 if a row of them is absent."""
     options = arguments(argv)
     if options.into:
-        _measure_here(options.names[0], quick=options.quick, into=options.into)
+        effort = Effort.of(quick=options.quick, long=options.full)
+        _measure_here(options.names[0], effort, options.into)
         return 0
     machine = Machine.here()
-    figures: list[Figure] = []
+    chosen = {"--quick": options.quick, "--full": options.full}
+    flags = [flag for flag, is_set in chosen.items() if is_set]
+    findings: list[Figure | Sheet] = []
     for name in options.names or BENCHES:
         began = time.monotonic()
-        figures += measure_apart(name, quick=options.quick)
+        findings += measure_apart(name, flags)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    figures, sheets = _told_apart(findings)
     command = shlex.join(["python", "-m", "bench", *argv])
-    print(f"{machine.line()}\n`{command}`\n\n{table(figures)}")
+    pages = [table(figures), *(sheet(page) for page in sheets)]
+    print(f"{machine.line()}\n`{command}`\n\n" + "\n\n".join(pages))
     if options.json:
-        options.json.write_text(as_json(machine, command, figures))
+        options.json.write_text(as_json(machine, command, figures, sheets))
     return int(any(not figure.samples for figure in figures))
 
 

@@ -20,16 +20,18 @@ class Effort:
         runs: Measured runs, at least 1.
         warmups: Runs before them whose numbers are thrown away.
         quick: Whether this is a look rather than a measurement.
+        long: Whether the tails are wanted too; for benches that have any.
     """
 
     runs: int
     warmups: int
     quick: bool
+    long: bool = False
 
     @classmethod
-    def of(cls, *, quick: bool) -> Effort:
-        """Return the effort of a quick or a full bench."""
-        return cls(3, 1, True) if quick else cls(7, 2, False)
+    def of(cls, *, quick: bool, long: bool = False) -> Effort:
+        """Return the effort of a quick, a full or a long bench."""
+        return cls(3, 1, True) if quick else cls(7, 2, False, long)
 
     def pick(self, full: int, quick: int) -> int:
         """Return a size: *full*, or *quick* in a quick bench."""
@@ -65,6 +67,33 @@ class Figure:
         """Largest minus smallest sample, as a part of the median."""
         middle = statistics.median(self.samples)
         return (max(self.samples) - min(self.samples)) / middle if middle else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """
+    A table of its own: what a figure per row cannot say.
+
+    Attributes:
+        title: What it shows.
+        headings: Of the columns.
+        rows: As many cells as there are headings.
+        note: How to read it, in sentences.
+        data: The same and more for a program, plain JSON: every sample.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    data: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Sheet:
+        """Return the sheet whose `dataclasses.asdict` went through JSON."""
+        rows = tuple(tuple(cells) for cells in row["rows"])
+        headings, data = tuple(row["headings"]), tuple(row["data"])
+        return cls(row["title"], headings, rows, row["note"], data)
 
 
 def absent(name: str, reason: str, *, goal: str = "") -> Figure:

@@ -42,10 +42,13 @@ class RemoteSide:
         name: A key of `bench.sides.SIDES`.
     """
 
+    #: What ``python -m`` runs, with the name as its argument.
+    module = "bench.remote"
+
     def __init__(self, name: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.remote", name],
+            [sys.executable, "-m", self.module, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

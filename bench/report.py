@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.harness import Figure
+from bench.harness import Figure, Sheet
 
 _HEADINGS = ("what", "goal", "median", "min", "max", "spread", "unit", "note")
 
@@ -63,8 +63,17 @@ def _cpu_model() -> str:
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as a Markdown table whose columns are aligned."""
-    rows = [_HEADINGS, *(_row(figure) for figure in figures)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    return _aligned([_HEADINGS, *(_row(figure) for figure in figures)])
+
+
+def sheet(page: Sheet) -> str:
+    """Return a sheet in Markdown: its title, how to read it, and an aligned table."""
+    parts = [f"**{page.title}**", page.note, _aligned([page.headings, *page.rows])]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
         for row in rows
@@ -95,11 +104,17 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def as_json(machine: Machine, command: str, figures: Sequence[Figure]) -> str:
-    """Return everything the table shows, and every sample."""
+def as_json(
+    machine: Machine,
+    command: str,
+    figures: Sequence[Figure],
+    sheets: Sequence[Sheet] = (),
+) -> str:
+    """Return everything the tables show, and every sample."""
     document = {
         "machine": asdict(machine),
         "command": command,
         "figures": [asdict(figure) for figure in figures],
+        "sheets": [asdict(page) for page in sheets],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

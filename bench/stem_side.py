@@ -6,7 +6,7 @@ import os
 from collections import deque
 
 from bench import processes, workload
-from stem_actor import StemApp, TaskHandle
+from stem_actor import StemApp, Task, TaskHandle
 
 WORKERS = 2
 BATCH = 256
@@ -23,7 +23,15 @@ def add(a: int) -> int:
 
 
 class StemSide:
-    """The app of this module, started."""
+    """
+    The app of this module, started.
+
+    Args:
+        task: One of its tasks, that does what `add` does.
+    """
+
+    def __init__(self, task: Task[[int], int] = add) -> None:
+        self._task = task
 
     def lives(self, count: int) -> int:
         """Return the sum of results, every one read from its handle."""
@@ -32,7 +40,7 @@ class StemSide:
         while sent < count or batches:
             if sent < count and len(batches) < WINDOW // BATCH:
                 upto = min(sent + BATCH, count)
-                batches.append(list(add.map(range(sent, upto))))
+                batches.append(list(self._task.map(range(sent, upto))))
                 sent = upto
             else:
                 handles = batches.popleft()
@@ -41,11 +49,11 @@ class StemSide:
 
     def round_trip(self, number: int) -> int:
         """Return the result of one task, waited for by a spinning waiter."""
-        return add.enqueue(number).result(PATIENCE_S)
+        return self._task.enqueue(number).result(PATIENCE_S)
 
     async def awaited(self, number: int) -> int:
         """Return the result of one task by `await`."""
-        return await add.enqueue(number)
+        return await self._task.enqueue(number)
 
     def roles(self) -> dict[str, list[int]]:
         """Return role → pids of the tree."""

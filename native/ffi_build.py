@@ -22,6 +22,7 @@ HEADERS = (
     "sa_soft.h",
     "sa_producer.h",
     "sa_prescan.h",
+    "sa_news.h",
     "sa_core.h",
     "sa_core_api.h",
 )

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* cdef begin */
-#define SA_LAYOUT 1
+#define SA_LAYOUT 2
 #define SA_TASK_VERSION 1
 #define SA_QUEUES_MAX 256
 #define SA_WORKERS_MAX 1024
@@ -24,6 +24,8 @@
 #define SA_OPTIONS_MAX 512
 #define SA_RECORD_MAX 65536
 #define SA_TASK_HEAD 128
+#define SA_REVOKES_MAX 1024
+#define SA_REASON_MAX 124
 #define SA_NONE 0xffffffff
 
 enum sa_status {
@@ -64,7 +66,10 @@ enum sa_kind {
     SA_EXPIRED = 9,      /* report only: its time had passed before its start */
     SA_HANDED_BACK = 10, /* report only: a drain interrupted it; run it again */
     SA_EXTEND_LIMIT = 11, /* telemetry: `delay_ns` more, up to its extension */
-    SA_STOPPED = 12      /* report only: it was revoked, and has stopped */
+    SA_STOPPED = 12,     /* report only: it was revoked, and has stopped */
+    SA_STARTED = 13,     /* telemetry, while somebody listens: the handler runs now */
+    SA_RETRY_LIMITED = 14 /* report only: SA_RETRY; before the payload stand the
+                           * next attempts' limits, struct sa_limits */
 };
 
 /* Why a start was lost; kept in the slot until the verdict. */
@@ -107,8 +112,9 @@ enum sa_mark {
 
 enum sa_event_type {
     SA_EVENT_DEAD_LETTER = 1, /* slot finished as failed: write it down */
-    SA_EVENT_FREED_SPOOL = 2, /* id: the task's spool files may go; a = 1: only
-                               * those of its arguments */
+    SA_EVENT_FREED_SPOOL = 2, /* id: spool files of the task may go; a = 0: its
+                               * results, b = starts; else that of its arguments,
+                               * a = size + 1, b = token, eight characters */
     SA_EVENT_CORRUPT = 3,     /* peer: quarantined, a = 0 worker, 1 producer */
     SA_EVENT_SOFT = 4,        /* slot ran into its soft limit on worker */
     SA_EVENT_HARD = 5,
@@ -163,7 +169,7 @@ struct sa_slot {
     uint64_t src_end;      /* ring position after the record, for the head rule */
     uint32_t src_ring;
     uint32_t queue;
-    int64_t finished_ns;   /* wall */
+    int64_t finished_ns;   /* FINISHED: wall; before: see sa_slot_limits */
     struct sa_var var[2];
 };
 
@@ -183,6 +189,11 @@ struct sa_reply {
     uint32_t kind, attempt, starts, len;
     uint64_t at;    /* offset of the payload in the drain buffer */
     uint32_t marks, spare;
+};
+
+/* Limits that a handler has set for its next attempts, in ms; 0 = the record's. */
+struct sa_limits {
+    uint32_t soft_ms, hard_ms;
 };
 
 struct sa_super {
@@ -205,6 +216,7 @@ struct sa_stats {
     uint64_t replies, progress_dropped, expired, evicted, steps;
     int64_t last_start_ns, last_step_ns; /* monotonic */
     uint64_t live, ready, delayed, leased, parked, retained;
+    uint64_t repeated; /* starts lost with a worker, or handed back, and run again */
 };
 
 struct sa_queue_row {
@@ -220,6 +232,18 @@ struct sa_worker_row {
     uint64_t spare[3];
 };
 
+/* Tasks that were revoked while they waited in a submit ring: they are cancelled at
+ * their admission.  S writes; an entry counts once `count` says so. */
+struct sa_revokes {
+    uint64_t count;
+    uint8_t pad[56];
+    uint8_t ids[SA_REVOKES_MAX][16];
+    struct sa_reason {
+        uint32_t len;
+        uint8_t bytes[SA_REASON_MAX]; /* the payload of the outcome */
+    } reasons[SA_REVOKES_MAX];
+};
+
 /* A grant as the worker sees it. */
 struct sa_grant {
     uint32_t slot, gen, starts, cell, attempt, task_len;
@@ -233,7 +257,7 @@ struct sa_grant {
     int64_t expires_ns;   /* wall, 0 = never; the deadline counts too */
     int64_t deadline_ns;  /* wall, 0 = none */
     uint64_t extension_ns;
-    uint32_t meters, spare;
+    uint32_t meters, heard; /* 1: somebody listens for starts */
 };
 
 struct sa_event {
@@ -246,6 +270,8 @@ struct sa_event {
 #define SA_MAGIC "STEMRING"
 #define SA_LINE 128
 #define SA_PAGE 4096
+#define SA_REVOKES_BYTES                                                      \
+    ((sizeof(struct sa_revokes) + SA_PAGE - 1) / SA_PAGE * SA_PAGE)
 
 #define SA_WORD(state, var, owner, starts, gen)                               \
     (((uint64_t)(state) << 60) | ((uint64_t)((var) & 1) << 59) |              \
@@ -265,6 +291,10 @@ _Static_assert(sizeof(struct sa_queue_row) == 256, "queue row");
 _Static_assert(sizeof(struct sa_worker_row) == 64, "worker row");
 _Static_assert(sizeof(struct sa_super) <= SA_PAGE, "superblock fits its page");
 _Static_assert(sizeof(struct sa_stats) <= SA_PAGE, "stats fit their page");
+
+/* In a claim check, which is the body of a spooled task (ring/spool.py). */
+#define SA_CLAIM_SIZE_AT 11
+#define SA_CLAIM_TOKEN_AT 56
 
 /* Byte positions inside core.seg. */
 #define SA_STATS_AT SA_PAGE

@@ -5,16 +5,27 @@
 #include "sa_core.h"
 #include "sa_crash.h"
 #include "sa_crc.h"
+#include "sa_prescan.h"
+#include "sa_text.h"
+
+enum { OPTION_DEPTH = 4 };
 
 static int
 name_ok(const uint8_t *name, uint32_t len)
 {
-    if (len == 0 || len > SA_NAME_MAX)
+    return len > 0 && len <= SA_NAME_MAX && sa_text_ok(name, len);
+}
+
+/* None, or one whole MessagePack map: S's Python reads it. */
+static int
+options_ok(const uint8_t *at, uint32_t len)
+{
+    uint32_t nodes;
+    if (len == 0)
+        return 1;
+    if ((at[0] & 0xf0) != 0x80 && at[0] != 0xde && at[0] != 0xdf)
         return 0;
-    for (uint32_t i = 0; i < len; i++)
-        if (name[i] < ' ' || name[i] == 0x7f)
-            return 0;
-    return 1;
+    return sa_prescan(at, len, SA_OPTIONS_MAX, OPTION_DEPTH, &nodes) == SA_OK;
 }
 
 int
@@ -33,7 +44,9 @@ sa_task_check(const uint8_t *at, uint32_t len)
             task.body_len != len)
         return SA_CORRUPT;
     if (!name_ok(at + SA_TASK_HEAD, task.queue_len) ||
-        !name_ok(at + SA_TASK_HEAD + task.queue_len, task.name_len))
+        !name_ok(at + SA_TASK_HEAD + task.queue_len, task.name_len) ||
+        !options_ok(at + SA_TASK_HEAD + task.queue_len + task.name_len,
+                    task.option_len))
         return SA_CORRUPT;
     if (task.created_ns < 0 || task.not_before_ns < 0 || task.expires_ns < 0 ||
         task.deadline_ns < 0)
@@ -133,6 +146,10 @@ admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
     }
     sa_core_enqueue(core, number, 0);
     core->arena.stats->admitted++;
+    struct sa_fact fact = {.type = SA_NEWS_RECEIVED, .worker = SA_NONE};
+    sa_news_add(core, number, &fact);
+    if (core->arena.revokes->count)
+        sa_revoke_admitted(core, number);
     return SA_OK;
 }
 

@@ -1,5 +1,6 @@
 /* The core segment: superblock, statistics, queue and worker rows, slots,
- * payload arena.  S writes all of it; workers map it read-only; `top` reads it. */
+ * payload arena, revokes.  S writes all of it; workers map it read-only; `top`
+ * reads it. */
 #ifndef SA_ARENA_H
 #define SA_ARENA_H
 
@@ -14,6 +15,7 @@ struct sa_arena {
     struct sa_slot *slots;
     uint8_t *bytes;
     uint64_t len;
+    struct sa_revokes *revokes;
 };
 
 /* cdef begin */
@@ -49,6 +51,35 @@ static inline uint32_t
 sa_slot_state(const struct sa_slot *slot)
 {
     return SA_WORD_STATE(sa_load_acquire(&slot->word));
+}
+
+/* `hard_ms` is below 2^28, 3 days: no wall time since 2006 is. */
+enum { SA_LIMITS_BITS = 60 };
+
+/* The time limits in force.  The record is sealed by its CRC, so what an attempt
+ * has set for the next ones lies in the slot, in the word that says nothing yet. */
+static inline struct sa_limits
+sa_slot_own_limits(const struct sa_slot *slot)
+{
+    uint64_t word = (uint64_t)slot->finished_ns;
+    /* A wall time: an outcome was being kept when its supervisor died. */
+    if (word >> SA_LIMITS_BITS)
+        word = 0;
+    return (struct sa_limits){(uint32_t)word, (uint32_t)(word >> 32)};
+}
+
+static inline uint64_t
+sa_slot_soft_ns(const struct sa_slot *slot, const struct sa_task *task)
+{
+    uint32_t ms = sa_slot_own_limits(slot).soft_ms;
+    return ms ? (uint64_t)ms * 1000000 : task->soft_ns;
+}
+
+static inline uint64_t
+sa_slot_hard_ns(const struct sa_slot *slot, const struct sa_task *task)
+{
+    uint32_t ms = sa_slot_own_limits(slot).hard_ms;
+    return ms ? (uint64_t)ms * 1000000 : task->hard_ns;
 }
 
 /* The first wall time at which it may not start any more; 0 = none.  What must

@@ -150,6 +150,7 @@ sa_core_worker_live(sa_core *core, uint32_t worker, uint32_t incarnation, int sp
     actor->service_ns = 1000000; /* one millisecond until we know better */
     actor->last_done_ns = 0;
     sa_store32(&actor->words->control.drain, 0);
+    sa_store32(&actor->words->control.heard, core->news.wanted >> SA_NEWS_STARTED & 1);
     sa_store32(&actor->words->control.epoch, (uint32_t)core->arena.super->epoch);
     sa_store32(&actor->words->control.incarnation, incarnation);
     actor->state = SA_ACTOR_LIVE;

@@ -59,11 +59,26 @@ learn(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
 }
 
 static int
-retry(struct sa_core *core, const struct sa_view *view, struct sa_var *var)
+retry(struct sa_core *core, uint32_t worker, const struct sa_view *view,
+      struct sa_var *var)
 {
-    uint32_t number = view->head.slot;
+    uint32_t number = view->head.slot, len = view->head.len;
     struct sa_slot *slot = &core->arena.slots[number];
-    sa_core_keep_error(core, number, view->payload, view->head.len);
+    const uint8_t *error = view->payload;
+    struct sa_limits limits;
+    if (view->head.kind == SA_RETRY_LIMITED) {
+        memcpy(&limits, error, sizeof limits); /* its length was checked */
+        /* Before the commit: a death in between replays the old attempt under the
+         * new limits, and never the new one without them. */
+        slot->finished_ns = (int64_t)((uint64_t)limits.hard_ms << 32 | limits.soft_ms);
+        error += sizeof limits;
+        len -= (uint32_t)sizeof limits;
+    }
+    struct sa_fact fact = {.type = SA_NEWS_RETRIED, .worker = worker,
+                           .attempt = var->attempt, .starts = var->starts,
+                           .value = (uint64_t)view->head.delay_ns,
+                           .payload = error, .len = len};
+    sa_core_keep_error(core, number, error, len);
     uint32_t state = view->head.delay_ns > 0 ? SA_DELAYED : SA_READY;
     var->attempt++;
     var->marks &= (uint16_t)~SA_MARK_WALL;
@@ -75,24 +90,30 @@ retry(struct sa_core *core, const struct sa_view *view, struct sa_var *var)
     core->arena.stats->retried++;
     sa_core_event(core, SA_EVENT_RETRIED, number, 0, var->attempt,
                   (uint64_t)view->head.delay_ns);
+    sa_news_outcome(core, number, &fact, SA_RETRY);
     return SA_OK;
 }
 
 /* As after a death that we caused: a start, in front again, and nobody's crash. */
 static int
-hand_back(struct sa_core *core, uint32_t number, struct sa_var *var)
+hand_back(struct sa_core *core, uint32_t worker, uint32_t number, struct sa_var *var)
 {
+    struct sa_fact fact = {.type = SA_NEWS_REPLAYED, .kind = SA_FAULT_COLLATERAL,
+                           .worker = worker, .attempt = var->attempt,
+                           .starts = var->starts};
     var->collaterals++;
     var->due_ns = core->now;
     sa_slot_commit(&core->arena.slots[number], SA_READY, 0, var);
     sa_core_enqueue(core, number, 1);
     core->arena.stats->collaterals++;
+    core->arena.stats->repeated++;
+    sa_news_outcome(core, number, &fact, SA_HANDED_BACK);
     return SA_OK;
 }
 
 /* An ending: slot first (C3), then the cell. */
 static int
-ending(struct sa_core *core, const struct sa_view *view)
+ending(struct sa_core *core, uint32_t worker, const struct sa_view *view)
 {
     uint32_t number = view->head.slot, kind = view->head.kind;
     struct sa_slot *slot = &core->arena.slots[number];
@@ -115,10 +136,10 @@ ending(struct sa_core *core, const struct sa_view *view)
         return SA_OK;
     }
     var.starts++;
-    if (kind == SA_RETRY || kind == SA_HANDED_BACK) {
+    if (kind == SA_RETRY || kind == SA_RETRY_LIMITED || kind == SA_HANDED_BACK) {
         core->arena.stats->starts++;
-        return kind == SA_RETRY ? retry(core, view, &var)
-                                : hand_back(core, number, &var);
+        return kind == SA_HANDED_BACK ? hand_back(core, worker, number, &var)
+                                      : retry(core, worker, view, &var);
     }
     if (kind == SA_FAILED)
         var.marks |= SA_MARK_DEAD;
@@ -142,23 +163,14 @@ extend_limit(const struct sa_core *core, struct sa_actor *actor,
     actor->leases[cell].extended_ns = wanted < most ? wanted : most;
 }
 
+/* Lossy on purpose: progress never waits and never blocks an ending. */
 static void
-telemetry(struct sa_core *core, struct sa_actor *actor, const struct sa_view *view)
+forward(struct sa_core *core, const struct sa_view *view)
 {
-    uint32_t number = view->head.slot;
-    struct sa_slot *slot = &core->arena.slots[number];
-    /* A lease on this ring lasts as long as its worker, so there is nothing to
-     * extend; that the worker is alive and says so is seen in its status. */
-    if (view->head.kind == SA_EXTEND)
-        return;
-    if (view->head.kind == SA_EXTEND_LIMIT) {
-        extend_limit(core, actor, view);
-        return;
-    }
+    struct sa_slot *slot = &core->arena.slots[view->head.slot];
     struct sa_peer *peer = sa_core_owner(core, slot);
     uint32_t len = view->head.len;
     uint8_t *payload;
-    /* Lossy on purpose: progress never waits and never blocks an ending. */
     if (!peer || !peer->connected || len > 4096 ||
         sa_spsc_reserve(&peer->reply, (uint32_t)sizeof(struct sa_reply) + len,
                         &payload) != SA_OK) {
@@ -175,23 +187,73 @@ telemetry(struct sa_core *core, struct sa_actor *actor, const struct sa_view *vi
     sa_sleep_wake(&peer->words->sleep, peer->wake_fd);
 }
 
+static void
+telemetry(struct sa_core *core, uint32_t worker, const struct sa_view *view)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    uint32_t number = view->head.slot, cell = cell_of(core, actor, number);
+    const struct sa_var *var = sa_slot_var(&core->arena.slots[number]);
+    struct sa_fact fact = {.worker = worker, .attempt = var->attempt,
+                           .starts = var->starts + 1};
+    switch (view->head.kind) {
+    case SA_STARTED:
+        if (cell != SA_NONE)
+            sa_news_started(core, worker, cell);
+        return;
+    case SA_EXTEND:
+        /* A lease on this ring lasts as long as its worker, so there is nothing to
+         * extend; that the worker is alive and says so is seen in its status. */
+        fact.type = SA_NEWS_HEARTBEAT;
+        fact.value = (uint64_t)view->head.delay_ns;
+        break;
+    case SA_EXTEND_LIMIT:
+        extend_limit(core, actor, view);
+        return;
+    default:
+        forward(core, view);
+        fact.type = SA_NEWS_PROGRESS;
+        fact.payload = view->payload;
+        fact.len = view->head.len;
+    }
+    sa_news_add(core, number, &fact);
+}
+
+static int
+is_telemetry(uint32_t kind)
+{
+    return kind == SA_PROGRESS || kind == SA_EXTEND || kind == SA_EXTEND_LIMIT ||
+           kind == SA_STARTED;
+}
+
+static int
+limits_fit(const struct sa_view *view)
+{
+    struct sa_limits limits;
+    if (view->head.len < sizeof limits)
+        return 0;
+    memcpy(&limits, view->payload, sizeof limits);
+    return limits.hard_ms >> (SA_LIMITS_BITS - 32) == 0;
+}
+
 static int
 complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
 {
     struct sa_actor *actor = &core->actors[worker];
     uint32_t kind = view->head.kind;
-    if (kind < SA_SUCCEEDED || kind > SA_STOPPED || kind == SA_DUPLICATE)
+    if (kind < SA_SUCCEEDED || kind > SA_RETRY_LIMITED || kind == SA_DUPLICATE)
+        return SA_CORRUPT;
+    if (kind == SA_RETRY_LIMITED && !limits_fit(view))
         return SA_CORRUPT;
     if (!fits(core, worker, &view->head)) {
         core->arena.stats->stale++;
         return SA_OK;
     }
-    if (kind == SA_PROGRESS || kind == SA_EXTEND || kind == SA_EXTEND_LIMIT) {
-        telemetry(core, actor, view);
+    if (is_telemetry(kind)) {
+        telemetry(core, worker, view);
         return SA_OK;
     }
     uint32_t cell = cell_of(core, actor, view->head.slot);
-    int rc = ending(core, view);
+    int rc = ending(core, worker, view);
     if (rc != SA_OK)
         return rc;
     if (cell != SA_NONE) {
@@ -199,6 +261,7 @@ complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
         sa_actor_release(actor, cell);
     }
     core->arena.workers[worker].finished++;
+    core->arena.stats->last_start_ns = core->now; /* it has been started, and is over */
     return SA_OK;
 }
 

@@ -17,6 +17,7 @@ close_arrays(struct sa_core *core)
     free(core->links.prev);
     free(core->watched);
     free(core->owed);
+    free(core->news.bytes);
     free(core->cell_of_slot);
     free(core->actors);
 }
@@ -29,10 +30,11 @@ open_arrays(struct sa_core *core)
     core->links.prev = calloc(n, sizeof(uint32_t));
     core->watched = calloc(n, 1);
     core->owed = calloc(n, 1);
+    core->news.bytes = calloc(1, SA_NEWS_BYTES); /* no page of it before it is used */
     core->cell_of_slot = calloc(n, sizeof(uint16_t));
     core->actors = calloc(core->options.workers_max, sizeof *core->actors);
     if (!core->links.next || !core->links.prev || !core->watched ||
-        !core->owed || !core->cell_of_slot || !core->actors)
+        !core->owed || !core->news.bytes || !core->cell_of_slot || !core->actors)
         return SA_FULL;
     if (sa_extents_open(&core->extents, core->arena.len) != SA_OK ||
         sa_heap_open(&core->timers, n) != SA_OK)
@@ -139,10 +141,6 @@ count_lists(struct sa_core *core)
     stats->retained = retained;
     stats->live = sa_core_slots(core) - core->free.count - retained;
     stats->leased = leased;
-    uint32_t pending = core->held.count;
-    for (uint32_t i = 0; i < SA_PRODUCERS_MAX; i++)
-        pending += core->peers[i].used ? core->peers[i].pending.count : 0;
-    stats->delayed = stats->live - stats->ready - stats->parked - leased - pending;
     stats->delayed = stats->live - stats->ready - stats->parked - leased -
                      core->held.count;
     stats->last_step_ns = core->now;

@@ -10,6 +10,7 @@
 #include "sa_index.h"
 #include "sa_layout.h"
 #include "sa_list.h"
+#include "sa_news.h"
 #include "sa_ready.h"
 #include "sa_spsc.h"
 
@@ -69,6 +70,8 @@ struct sa_lease {
     uint8_t soft_sent, hard_sent;
     uint8_t limited;      /* 1 when the task carries a limit */
     uint8_t alone;        /* 1 when nothing else may run beside it */
+    uint8_t told;         /* 1 when its start has been news */
+    uint8_t seen;         /* 1 when the cell has been seen taken, see sa_sound.c */
     uint64_t offer;       /* number of the offer: a worker takes them in this order */
     int64_t offered_ns;
     int64_t began_ns;     /* 0 until S has seen the cell taken */
@@ -118,6 +121,7 @@ struct sa_core {
     uint16_t *cell_of_slot;      /* where a LEASED slot was offered */
     struct sa_event events[SA_EVENTS + SA_EVENTS_SPARE];
     uint32_t event_count;
+    struct sa_news_box news;
     uint32_t peer_turn, actor_turn, peers_used;
     uint64_t peer_counter, offers;
     int64_t now, wall, offset;   /* offset = wall - monotonic */
@@ -217,10 +221,18 @@ int sa_task_check(const uint8_t *at, uint32_t len);
 /* The row of a queue name, added if it is new; SA_NONE when all are used. */
 uint32_t sa_queue_add(struct sa_core *core, const uint8_t *name, uint32_t len);
 void sa_queue_refresh(struct sa_core *core, uint32_t queue);
+/* A slot was just filled: cancel it if it was revoked before. */
+void sa_revoke_admitted(struct sa_core *core, uint32_t slot);
+/* After a recovery: what was admitted by S before, and not yet cancelled. */
+void sa_revoke_recovered(struct sa_core *core);
 int sa_admit_ring(struct sa_core *core, struct sa_spsc *ring, uint32_t src,
                   struct sa_peer *peer, uint32_t budget);
 /* `budget` SA_NONE: to the end, whatever the room for events. */
 int sa_complete_actor(struct sa_core *core, uint32_t worker, uint32_t budget);
+/* Forget rows of the queue table that name no queue. */
+void sa_queues_check(struct sa_core *core);
+/* What a crash left of a slot: 1 when it can be used, its extents are marked then. */
+int sa_slot_usable(struct sa_core *core, struct sa_slot *slot);
 /* A dead worker: drain its outbox to the end, then classify its leases. */
 int sa_core_bury(struct sa_core *core, uint32_t worker);
 /* Tell again the events for which there was no room. */
@@ -233,6 +245,9 @@ int sa_expire_one(struct sa_core *core, uint32_t slot);
 void sa_offer(struct sa_core *core, uint32_t budget);
 void sa_steal(struct sa_core *core);
 void sa_limits(struct sa_core *core, uint32_t worker);
+/* When the start in a TAKEN cell began, monotonic. */
+int64_t sa_lease_began(const struct sa_core *core, struct sa_actor *actor,
+                       uint32_t cell);
 /* S was stopped for `gap_ns`: no limit may pass for time that nobody watched. */
 void sa_limits_shift(struct sa_core *core, int64_t gap_ns);
 /* The cell of `worker` is free again. */

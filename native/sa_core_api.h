@@ -39,6 +39,11 @@ int64_t sa_core_next(const sa_core *core);
 int64_t sa_core_run(sa_core *core, void *bell, int64_t budget_ns,
                     int64_t poll_ns, int64_t sweep_ns);
 uint32_t sa_core_events(sa_core *core, struct sa_event *out, uint32_t cap);
+/* From now on tell news of the types in `wanted`, a bit for each. */
+void sa_core_listen(sa_core *core, uint32_t wanted);
+/* Take the news there are, `len` bytes of struct sa_news; they are overwritten from
+ * the next call of any function of the core on.  `dropped`: that found no room yet. */
+const uint8_t *sa_core_news(sa_core *core, uint32_t *len, uint64_t *dropped);
 
 /* Workers.  `live`: may be offered tasks under this incarnation. */
 int sa_core_worker_live(sa_core *core, uint32_t worker, uint32_t incarnation,
@@ -66,17 +71,33 @@ int sa_core_settle_held(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kin
 /* Revoke a task that has not started: SA_OK, SA_STALE (running or finished). */
 int sa_core_revoke(sa_core *core, uint32_t slot, uint32_t gen,
                    const uint8_t *payload, uint32_t len);
+/* A task that cannot be read fails, and is dead: SA_OK, SA_FULL (no room to say
+ * why), SA_STALE (running or finished). */
+int sa_core_give_up(sa_core *core, uint32_t slot, uint32_t gen,
+                    const uint8_t *payload, uint32_t len);
 int sa_core_unpark(sa_core *core);
 int sa_core_dead_lettered(sa_core *core, uint32_t slot, uint32_t gen);
 int sa_core_watch(sa_core *core, uint32_t slot);
 
 uint32_t sa_core_find(const sa_core *core, const uint8_t *id);
+/* Of a task that was accepted and is in no slot yet: copy its record, `len` bytes, to
+ * `out`, which has room for SA_RECORD_MAX.  SA_OK, SA_EMPTY (in no submit ring). */
+int sa_core_find_submitted(const sa_core *core, const uint8_t *id, uint8_t *out,
+                           uint32_t *len);
+/* Cancel such a task at its admission.  SA_OK, SA_EMPTY, SA_FULL (SA_REVOKES_MAX
+ * wait already), SA_TOO_LARGE (`len` above SA_REASON_MAX). */
+int sa_core_revoke_submitted(sa_core *core, const uint8_t *id, const uint8_t *payload,
+                             uint32_t len);
+/* 1 when that was done for this id. */
+int sa_core_is_revoked(const sa_core *core, const uint8_t *id);
 /* With `only_allowed`: the workers here take tasks of this queue too. */
 int sa_core_allow_queue(sa_core *core, const uint8_t *name, uint32_t len);
 int sa_core_pause(sa_core *core, const uint8_t *name, uint32_t len, int paused);
 /* Walk every invariant; 0, or the number of the first one broken. */
 int sa_core_check(sa_core *core);
 uint32_t sa_core_oldest_ready(const sa_core *core, int64_t *since_ns);
+/* The same with those that wait in workers' mailboxes. */
+uint32_t sa_core_backlog(const sa_core *core, int64_t *since_ns);
 int sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
                   const uint8_t *payload, uint32_t payload_len, uint32_t *count);
 /* cdef end */

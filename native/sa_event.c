@@ -6,7 +6,7 @@
 int
 sa_core_event_room(const struct sa_core *core)
 {
-    return core->event_count < SA_EVENTS - 8;
+    return core->event_count < SA_EVENTS - 8 && core->news.len < SA_NEWS_SOON;
 }
 
 /* Some events are the only sign that Python owes something for a slot. */

@@ -96,29 +96,63 @@ limit_end(int64_t began, uint64_t limit_ns, const struct sa_lease *lease)
 
 static int64_t
 hard_end(const struct sa_core *core, const struct sa_task *task,
-         const struct sa_lease *lease, int64_t began)
+         const struct sa_lease *lease, int64_t began, uint64_t hard_ns)
 {
-    int64_t end = limit_end(began, task->hard_ns, lease);
+    int64_t end = limit_end(began, hard_ns, lease);
     if (!task->deadline_ns)
         return end;
     int64_t deadline = sa_core_plus(task->deadline_ns, -core->offset);
     return deadline < end ? deadline : end;
 }
 
+int64_t
+sa_lease_began(const struct sa_core *core, struct sa_actor *actor, uint32_t cell)
+{
+    struct sa_lease *lease = &actor->leases[cell];
+    if (lease->began_ns)
+        return lease->began_ns;
+    /* The worker's word, which a wild write may have changed: a start lies between
+     * the offer and now, and we ask once. */
+    int64_t began = (int64_t)sa_load_relaxed((uint64_t *)&actor->started[cell]);
+    began = began < lease->offered_ns ? lease->offered_ns : began;
+    lease->began_ns = began > core->now ? core->now : began;
+    return lease->began_ns;
+}
+
+/* News of a limit, behind those of the start: its own word may still be on its way. */
+static void
+tell_timeout(struct sa_core *core, uint32_t worker, uint32_t cell, uint32_t type,
+             uint64_t limit_ns)
+{
+    uint32_t number = core->actors[worker].leases[cell].slot;
+    const struct sa_var *var = sa_slot_var(&core->arena.slots[number]);
+    struct sa_fact fact = {.type = SA_NEWS_TIMEOUT, .kind = type == SA_EVENT_HARD,
+                           .worker = worker, .value = limit_ns,
+                           .attempt = var->attempt, .starts = var->starts + 1};
+    sa_news_started(core, worker, cell);
+    sa_news_add(core, number, &fact);
+}
+
 /* One limit: an event once it has passed, else a look at the right time.  A task
- * that nobody has taken yet cannot run into its limit. */
+ * that nobody has taken yet cannot run into its limit.  Which start it was stands in
+ * the event: the slot's next one may be in the same cell before Python reads it. */
 static void
 watch_end(struct sa_core *core, uint32_t worker, uint32_t cell, int taken,
-          int64_t end, uint32_t type, uint8_t *sent)
+          int64_t end, uint32_t type, uint64_t limit_ns, uint8_t *sent)
 {
     if (*sent)
         return;
-    if (end > core->now)
+    if (end > core->now) {
         sa_core_wake_at(core, end);
-    else if (taken &&
-             sa_core_event(core, type, core->actors[worker].leases[cell].slot, worker,
-                           cell, (uint64_t)(core->now - end)) == SA_OK)
-        *sent = 1;
+        return;
+    }
+    uint32_t number = core->actors[worker].leases[cell].slot;
+    uint64_t starts = sa_slot_var(&core->arena.slots[number])->starts;
+    if (!taken || sa_core_event(core, type, number, worker, starts << 32 | cell,
+                                (uint64_t)(core->now - end)) != SA_OK)
+        return;
+    *sent = 1;
+    tell_timeout(core, worker, cell, type, limit_ns);
 }
 
 static void
@@ -126,23 +160,20 @@ watch(struct sa_core *core, uint32_t worker, uint32_t cell)
 {
     struct sa_actor *actor = &core->actors[worker];
     struct sa_lease *lease = &actor->leases[cell];
-    const struct sa_task *task = sa_core_task(core, &core->arena.slots[lease->slot]);
+    const struct sa_slot *slot = &core->arena.slots[lease->slot];
+    const struct sa_task *task = sa_core_task(core, slot);
     int taken = sa_cell_state(sa_load_acquire(&actor->cells[cell])) == SA_CELL_TAKEN;
-    int64_t began = core->now; /* not taken: it may begin at any moment from now on */
-    if (taken && !lease->began_ns) {
-        /* The worker's word, which a wild write may have changed: a start lies
-         * between the offer and now, and we ask once. */
-        began = (int64_t)sa_load_relaxed((uint64_t *)&actor->started[cell]);
-        began = began < lease->offered_ns ? lease->offered_ns : began;
-        began = began > core->now ? core->now : began;
-        lease->began_ns = began;
-    } else if (taken) {
-        began = lease->began_ns;
-    }
-    watch_end(core, worker, cell, taken, limit_end(began, task->soft_ns, lease),
-              SA_EVENT_SOFT, &lease->soft_sent);
-    watch_end(core, worker, cell, taken, hard_end(core, task, lease, began),
-              SA_EVENT_HARD, &lease->hard_sent);
+    /* Not taken: it may begin at any moment from now on. */
+    int64_t began = taken ? sa_lease_began(core, actor, cell) : core->now;
+    uint64_t more = (uint64_t)lease->extended_ns;
+    uint64_t soft_ns = sa_slot_soft_ns(slot, task);
+    uint64_t hard_ns = sa_slot_hard_ns(slot, task);
+    watch_end(core, worker, cell, taken, limit_end(began, soft_ns, lease),
+              SA_EVENT_SOFT, soft_ns + more, &lease->soft_sent);
+    int64_t end = hard_end(core, task, lease, began, hard_ns);
+    int is_own = end == limit_end(began, hard_ns, lease);
+    watch_end(core, worker, cell, taken, end, SA_EVENT_HARD,
+              is_own ? hard_ns + more : 0, &lease->hard_sent);
 }
 
 void

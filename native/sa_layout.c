@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sa_crc.h"
+#include "sa_order.h"
 
 static int
 power_of_two(uint64_t value, uint64_t least, uint64_t most)
@@ -73,4 +74,11 @@ sa_ring_attach(const void *at, uint64_t len)
         head.report_at != head.submit_at + head.submit_cap)
         return SA_CORRUPT;
     return SA_OK;
+}
+
+int
+sa_ring_is_left(const void *at)
+{
+    const struct sa_ring_words *words = at;
+    return sa_load_acquire(&words->left.word) != 0;
 }

@@ -53,9 +53,11 @@ struct sa_ring_words {
         uint8_t pad[SA_LINE - 52];
     } status;
     struct sa_control_cell {      /* S */
-        uint32_t drain, epoch, incarnation, spare;
+        uint32_t drain, epoch, incarnation;
+        uint32_t heard;           /* 1: somebody listens for starts */
         uint8_t pad[SA_LINE - 16];
     } control;
+    struct sa_line64 left;        /* producer: 1 = it has gone and comes not back */
 };
 
 _Static_assert(sizeof(struct sa_ring_head) == SA_LINE, "ring head is one line");
@@ -84,6 +86,8 @@ int sa_ring_init(void *at, uint64_t len, uint32_t id, uint32_t cells,
                  uint64_t submit_cap, uint64_t report_cap, const uint8_t *instance);
 /* Check a ring header before a single word behind it is believed. */
 int sa_ring_attach(const void *at, uint64_t len);
+/* Whether the producer of an attached ring has said goodbye; S asks. */
+int sa_ring_is_left(const void *at);
 /* cdef end */
 
 #endif

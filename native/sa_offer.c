@@ -71,7 +71,8 @@ offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
     struct sa_lease *lease = &actor->leases[cell];
     *lease = (struct sa_lease){.slot = number, .offered_ns = core->now,
                                .offer = core->offers++};
-    lease->limited = task->soft_ns || task->hard_ns || task->deadline_ns;
+    lease->limited = sa_slot_soft_ns(slot, task) || sa_slot_hard_ns(slot, task) ||
+                     task->deadline_ns;
     lease->alone = (uint8_t)must_be_alone(core, actor, number);
     actor->alone += lease->alone;
     actor->limited += lease->limited;
@@ -93,7 +94,7 @@ offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
 void
 sa_offer(struct sa_core *core, uint32_t budget)
 {
-    uint32_t n = core->options.workers_max, given = 0, idle_rounds = 0;
+    uint32_t n = core->options.workers_max, given = 0, idle_rounds = 0, late = 0;
     /* Round robin in chunks: an even spread for few tasks, one wake for many. */
     while (core->ready.open_count && given < 4 * budget && idle_rounds < n) {
         uint32_t w = core->actor_turn++ % n;
@@ -104,12 +105,14 @@ sa_offer(struct sa_core *core, uint32_t budget)
             chunk = CHUNK;
         uint32_t gave = 0;
         while (gave < chunk && actor->nfree && actor->leased < limit &&
-               !actor->alone) {
+               !actor->alone && late < budget) {
             uint32_t number = sa_ready_pick(&core->ready, core->arena.slots);
             if (number == SA_NONE || !sa_core_event_room(core))
                 break;
-            if (sa_expire_one(core, number))
-                continue; /* its timer was behind the step's budget */
+            if (sa_expire_one(core, number)) {
+                late++; /* its timer was behind the step's budget */
+                continue;
+            }
             if (actor->leased && must_be_alone(core, actor, number))
                 break; /* first its neighbours-to-be finish */
             offer_one(core, w, number);
@@ -124,8 +127,6 @@ sa_offer(struct sa_core *core, uint32_t budget)
             sa_sleep_wake(&core->actors[w].words->sleep, core->actors[w].wake_fd);
         }
     core->moved += given;
-    if (given)
-        core->arena.stats->last_start_ns = core->now;
 }
 
 int

@@ -101,7 +101,10 @@ sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
             continue;
         if (!sa_core_event_room(core))
             return SA_FULL;
-        int rc = sa_core_revoke(core, i, SA_WORD_GEN(slot->word), payload, payload_len);
+        uint32_t gen = SA_WORD_GEN(slot->word);
+        int rc = sa_core_revoke(core, i, gen, payload, payload_len);
+        if (rc == SA_FULL) /* no room to say why: that it is gone matters more */
+            rc = sa_core_revoke(core, i, gen, NULL, 0);
         if (rc != SA_OK)
             return rc;
         ++*count;

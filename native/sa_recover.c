@@ -78,6 +78,7 @@ lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
                        ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
     if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
         why = SA_FAULT_CORRUPT;
+    sa_news_started(core, (uint32_t)(actor - core->actors), cell);
     sa_core_hold(core, number, why);
     actor->leases[cell].slot = SA_NONE;
 }
@@ -184,41 +185,6 @@ head_rule(struct sa_core *core, struct sa_spsc *ring, uint32_t src)
     SA_CP("recover.head");
 }
 
-static int
-mark_extents(struct sa_core *core, struct sa_slot *slot)
-{
-    uint32_t state = sa_slot_state(slot);
-    int live = state != SA_FINISHED;
-    if (state == SA_FINISHED && !(sa_slot_var(slot)->marks & SA_MARK_DEAD))
-        slot->body_len = 0;
-    if (slot->body_len || live) {
-        const uint8_t *at = sa_arena_at(&core->arena, slot->body_at, slot->body_len);
-        if (!at || slot->body_len < SA_TASK_HEAD ||
-            sa_extent_mark(&core->extents, slot->body_at, slot->body_len) != SA_OK)
-            return SA_CORRUPT;
-    }
-    if (slot->out_len &&
-        sa_extent_mark(&core->extents, slot->out_at, slot->out_len) != SA_OK)
-        slot->out_len = 0; /* cut off while it was being replaced */
-    return SA_OK;
-}
-
-/* What the crash left of one slot: usable, or given up. */
-static int
-usable(struct sa_core *core, struct sa_slot *slot)
-{
-    uint32_t state = sa_slot_state(slot);
-    if (state > SA_PARKED)
-        return 0;
-    if (state != SA_FINISHED) {
-        const struct sa_task *task = sa_core_task(core, slot);
-        if (!task || slot->queue >= SA_QUEUES_MAX ||
-            sa_task_check((const uint8_t *)task, slot->body_len) != SA_OK)
-            return 0;
-    }
-    return mark_extents(core, slot) == SA_OK;
-}
-
 /* Slots by what happens to them next. */
 struct sorting {
     struct sa_list waiting, leased, finished;
@@ -230,7 +196,7 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
 {
     struct sa_slot *slot = &core->arena.slots[number];
     uint32_t state = sa_slot_state(slot);
-    if (state == SA_FREE || !usable(core, slot)) {
+    if (state == SA_FREE || !sa_slot_usable(core, slot)) {
         if (state != SA_FREE)
             out->bad++;
         uint64_t word = SA_WORD(SA_FREE, 0, 0, 0, SA_WORD_GEN(slot->word) +
@@ -245,9 +211,13 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
     uint64_t id = slot->src_ring & 0x80000000u ? 0 : slot->src_ring / SA_PRODUCERS_MAX;
     if (core->peer_counter < id)
         core->peer_counter = id; /* its owner may be gone: never give the id again */
+    /* What can be owed: for an outcome its letter and its files, else nothing.  It
+     * goes to its owner once more, who may have missed it. */
+    sa_slot_var(slot)->marks &= state == SA_FINISHED
+                                    ? SA_MARK_WALL | SA_MARK_DEAD | SA_MARK_SPOOL_OUT
+                                    : SA_MARK_WALL;
     if (state == SA_FINISHED) {
         out->finished++;
-        sa_slot_var(slot)->marks &= (uint16_t)~SA_MARK_DELIVERED;
         sa_list_append(&core->links, &sorting->finished, number);
         return;
     }
@@ -360,9 +330,7 @@ sa_core_recover(sa_core *core, int64_t now, int64_t wall, struct sa_recovered *o
     core->now = now;
     core->wall = wall;
     core->offset = core->anchor = wall - now;
-    for (uint32_t q = 0; q < SA_QUEUES_MAX; q++)
-        if (core->arena.queues[q].used)
-            sa_queue_refresh(core, q);
+    sa_queues_check(core);
     /* Before any slot is given up: a freed slot no longer tells its src_end. */
     for (uint32_t i = 0; i < SA_PRODUCERS_MAX; i++)
         if (core->peers[i].used)
@@ -380,5 +348,6 @@ sa_core_recover(sa_core *core, int64_t now, int64_t wall, struct sa_recovered *o
             /* SA_FULL: an outcome waits for room, the steps go on with it. */
             (void)sa_core_worker_died(core, w, SA_FAULT_COLLATERAL, SA_NONE);
         }
+    sa_revoke_recovered(core);
     return SA_OK;
 }

@@ -84,7 +84,8 @@ sa_core_run(sa_core *core, void *bell, int64_t budget_ns, int64_t poll_ns,
     struct sa_bell_page *page = bell;
     for (;;) {
         uint32_t moved = step(core);
-        if (core->event_count >= EVENTS_SOON || sa_mono_ns() >= until)
+        if (core->event_count >= EVENTS_SOON || core->news.len >= SA_NEWS_SOON / 2 ||
+            sa_mono_ns() >= until)
             return 0;
         if (core->event_count && !moved)
             return 0;

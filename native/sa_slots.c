@@ -185,15 +185,34 @@ sa_core_keep_error(struct sa_core *core, uint32_t number, const uint8_t *payload
     charge(core, slot, len, 1);
 }
 
+/* Tell which file of the spool held the arguments of a task that has ended: the size
+ * and the token in its name are in the claim check that is the body. */
 static void
-count_finish(struct sa_core *core, uint32_t kind, const struct sa_var *var)
+tell_spooled(struct sa_core *core, uint32_t number)
+{
+    const struct sa_slot *slot = &core->arena.slots[number];
+    const uint8_t *record = sa_arena_at(&core->arena, slot->body_at, slot->body_len);
+    const struct sa_task *task = (const struct sa_task *)record;
+    uint64_t size, token;
+    if (!record || slot->body_len < SA_TASK_HEAD || !(task->flags & SA_TASK_SPOOLED))
+        return;
+    uint32_t at = SA_TASK_HEAD + task->queue_len + task->name_len + task->option_len;
+    if ((uint64_t)at + SA_CLAIM_TOKEN_AT + sizeof token > slot->body_len)
+        return; /* no claim check of ours: there is no file */
+    memcpy(&size, record + at + SA_CLAIM_SIZE_AT, sizeof size);
+    memcpy(&token, record + at + SA_CLAIM_TOKEN_AT, sizeof token);
+    if (size < UINT64_MAX)
+        sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, size + 1, token);
+}
+
+static void
+count_finish(struct sa_core *core, uint32_t kind)
 {
     struct sa_stats *stats = core->arena.stats;
     stats->finished++;
     stats->succeeded += kind == SA_SUCCEEDED;
     stats->failed += kind == SA_FAILED;
     stats->cancelled += kind == SA_CANCELLED;
-    (void)var;
 }
 
 int
@@ -201,7 +220,11 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
                uint32_t kind, const uint8_t *payload, uint32_t len)
 {
     struct sa_slot *slot = &core->arena.slots[number];
-    uint32_t at = 0;
+    uint32_t at = 0, owner = SA_NONE;
+    if (sa_slot_state(slot) == SA_LEASED)
+        owner = SA_WORD_OWNER(sa_load_relaxed(&slot->word));
+    int has_run = sa_slot_state(slot) == SA_HELD ||
+                  var->starts != sa_slot_var(slot)->starts;
     if (len) {
         at = sa_core_room(core, len);
         if (at == SA_NONE)
@@ -225,12 +248,17 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     last.due_ns = created_ns;
     last.marks |= SA_MARK_WALL;
     sa_slot_commit(slot, SA_FINISHED, 0, &last); /* C3: the task has ended */
+    struct sa_fact fact = {.worker = owner, .attempt = var->attempt,
+                           .starts = var->starts, .payload = payload, .len = len};
+    sa_news_finished(core, number, &fact, kind, has_run);
     if (!(last.marks & SA_MARK_DEAD)) {
-        sa_core_give_body(core, slot);
-        if (spooled && sa_core_event_room(core)) /* else they go with the slot */
-            sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, 1, 0);
+        int told = !spooled || sa_core_event_room(core);
+        if (spooled && told)
+            tell_spooled(core, number);
+        if (told) /* else the record, and the file it names, go with the slot */
+            sa_core_give_body(core, slot);
     }
-    count_finish(core, kind, var);
+    count_finish(core, kind);
     sa_core_settle(core, number);
     return SA_OK;
 }
@@ -266,8 +294,11 @@ void
 sa_core_free_slot(struct sa_core *core, uint32_t number)
 {
     struct sa_slot *slot = &core->arena.slots[number];
-    if (sa_slot_var(slot)->marks & SA_MARK_SPOOL_OUT)
-        sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, 0, 0);
+    if (sa_slot_var(slot)->marks & SA_MARK_SPOOL_OUT) {
+        tell_spooled(core, number);
+        sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, 0,
+                      sa_slot_var(slot)->starts);
+    }
     sa_index_remove(&core->index, number);
     core->queue_tasks[slot->queue % SA_QUEUES_MAX]--;
     core->watched[number] = 0;

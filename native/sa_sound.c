@@ -89,6 +89,20 @@ sa_actor_mend(struct sa_actor *actor)
     sa_store32(&words->sleep.flags, 0);
 }
 
+/* A start that is seen for the first time: work goes on here. */
+static void
+note_starts(struct sa_core *core, struct sa_actor *actor)
+{
+    for (uint32_t c = 0; c < actor->ncells && actor->leased; c++) {
+        struct sa_lease *lease = &actor->leases[c];
+        if (lease->slot == SA_NONE || lease->seen ||
+            sa_cell_look(core, actor, c) != SA_LOOK_TAKEN)
+            continue;
+        lease->seen = 1;
+        core->arena.stats->last_start_ns = core->now;
+    }
+}
+
 void
 sa_sound_all(struct sa_core *core)
 {
@@ -97,9 +111,12 @@ sa_sound_all(struct sa_core *core)
     core->looked_ns = core->now;
     for (uint32_t w = 0; w < core->options.workers_max; w++) {
         struct sa_actor *actor = &core->actors[w];
-        if (actor->state == SA_ACTOR_ABSENT || actor->dying || actor->quarantined ||
-            sa_actor_sound(core, actor))
+        if (actor->state == SA_ACTOR_ABSENT || actor->dying || actor->quarantined)
             continue;
+        if (sa_actor_sound(core, actor)) {
+            note_starts(core, actor);
+            continue;
+        }
         /* The worker is ended, and what it held is classified by its death. */
         actor->quarantined |= SA_BAD_WORDS;
         core->arena.stats->corrupt++;

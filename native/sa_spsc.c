@@ -119,7 +119,7 @@ padding(struct sa_spsc *ring, const struct sa_record *head, uint64_t rest)
 }
 
 int
-sa_spsc_peek(struct sa_spsc *ring, struct sa_view *view)
+sa_spsc_skim(struct sa_spsc *ring, struct sa_view *view)
 {
     /* Twice at most: a padding record is never followed by another. */
     for (int pass = 0; pass < 2; pass++) {
@@ -146,11 +146,19 @@ sa_spsc_peek(struct sa_spsc *ring, struct sa_view *view)
             return SA_CORRUPT;
         view->payload = ring->bytes + at + sizeof view->head;
         view->end = ring->local + span(len);
-        if (view->head.crc != record_crc(&view->head, view->payload, len))
-            return SA_CORRUPT;
         return SA_OK;
     }
     return SA_CORRUPT;
+}
+
+int
+sa_spsc_peek(struct sa_spsc *ring, struct sa_view *view)
+{
+    int rc = sa_spsc_skim(ring, view);
+    if (rc != SA_OK)
+        return rc;
+    uint32_t crc = record_crc(&view->head, view->payload, view->head.len);
+    return view->head.crc == crc ? SA_OK : SA_CORRUPT;
 }
 
 void

@@ -51,6 +51,9 @@ void sa_spsc_publish(struct sa_spsc *ring);
 /* Next record: SA_OK, SA_EMPTY, or SA_CORRUPT (then nothing behind it can be
  * trusted either). */
 int sa_spsc_peek(struct sa_spsc *ring, struct sa_view *view);
+/* As sa_spsc_peek, with every length checked and the CRC not: for who looks at what
+ * waits, on a copy of the struct, and takes nothing. */
+int sa_spsc_skim(struct sa_spsc *ring, struct sa_view *view);
 /* Step over the record last peeked; sa_spsc_release makes the room visible. */
 void sa_spsc_next(struct sa_spsc *ring, const struct sa_view *view);
 void sa_spsc_release(struct sa_spsc *ring);

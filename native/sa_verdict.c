@@ -28,10 +28,15 @@ sa_core_release(sa_core *core, uint32_t number, uint32_t gen)
     if (!slot)
         return SA_STALE;
     struct sa_var var = *sa_slot_var(slot);
+    struct sa_fact fact = {.type = SA_NEWS_REPLAYED, .kind = var.fault,
+                           .worker = SA_NONE, .attempt = var.attempt,
+                           .starts = var.starts};
     var.fault = SA_FAULT_NONE;
     sa_core_unqueue(core, number);
     sa_slot_commit(slot, SA_READY, 0, &var);
     sa_core_enqueue(core, number, 1);
+    core->arena.stats->repeated++;
+    sa_news_outcome(core, number, &fact, SA_HANDED_BACK);
     return SA_OK;
 }
 
@@ -43,6 +48,9 @@ sa_core_retry(sa_core *core, uint32_t number, uint32_t gen, int64_t delay_ns,
     if (!slot || delay_ns < 0)
         return SA_STALE;
     struct sa_var var = *sa_slot_var(slot);
+    struct sa_fact fact = {.type = SA_NEWS_RETRIED, .worker = SA_NONE,
+                           .attempt = var.attempt, .starts = var.starts,
+                           .value = (uint64_t)delay_ns, .payload = error, .len = len};
     var.fault = SA_FAULT_NONE;
     var.attempt++;
     var.due_ns = sa_core_plus(core->now, delay_ns);
@@ -52,6 +60,7 @@ sa_core_retry(sa_core *core, uint32_t number, uint32_t gen, int64_t delay_ns,
     sa_core_enqueue(core, number, 0);
     core->arena.stats->retried++;
     sa_core_event(core, SA_EVENT_RETRIED, number, 0, var.attempt, (uint64_t)delay_ns);
+    sa_news_outcome(core, number, &fact, SA_RETRY);
     return SA_OK;
 }
 
@@ -82,9 +91,9 @@ take_back(sa_core *core, struct sa_slot *slot, uint32_t number)
     return sa_actor_revoke(core, actor, core->cell_of_slot[number]);
 }
 
-int
-sa_core_revoke(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
-               uint32_t len)
+static int
+end_waiting(sa_core *core, uint32_t number, uint32_t gen, uint32_t kind,
+            const uint8_t *payload, uint32_t len)
 {
     struct sa_slot *slot = slot_of(core, number, gen);
     if (!slot || !take_back(core, slot, number))
@@ -94,11 +103,27 @@ sa_core_revoke(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payl
         state != SA_HELD)
         return SA_STALE;
     struct sa_var var = *sa_slot_var(slot);
+    if (kind == SA_FAILED)
+        var.marks |= SA_MARK_DEAD;
     sa_core_unqueue(core, number);
-    int rc = sa_core_finish(core, number, &var, SA_CANCELLED, payload, len);
+    int rc = sa_core_finish(core, number, &var, kind, payload, len);
     if (rc != SA_OK)
         sa_core_enqueue(core, number, 1);
     return rc;
+}
+
+int
+sa_core_revoke(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
+               uint32_t len)
+{
+    return end_waiting(core, number, gen, SA_CANCELLED, payload, len);
+}
+
+int
+sa_core_give_up(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
+                uint32_t len)
+{
+    return end_waiting(core, number, gen, SA_FAILED, payload, len);
 }
 
 /* A worker with another set of handlers came up: try the parked ones again. */
@@ -143,6 +168,26 @@ uint32_t
 sa_core_find(const sa_core *core, const uint8_t *id)
 {
     return sa_index_find(&core->index, id);
+}
+
+/* A task in a mailbox waits like one in a queue: it has not been started. */
+uint32_t
+sa_core_backlog(const sa_core *core, int64_t *since_ns)
+{
+    uint32_t count = sa_core_oldest_ready(core, since_ns);
+    for (uint32_t w = 0; w < core->options.workers_max; w++) {
+        const struct sa_actor *actor = &core->actors[w];
+        for (uint32_t c = 0; c < actor->ncells && actor->leased; c++) {
+            uint32_t slot = actor->leases[c].slot;
+            if (slot == SA_NONE || sa_cell_look(core, actor, c) != SA_LOOK_OFFERED)
+                continue;
+            int64_t since = sa_slot_var(&core->arena.slots[slot])->due_ns;
+            if (*since_ns == 0 || since < *since_ns)
+                *since_ns = since;
+            count++;
+        }
+    }
+    return count;
 }
 
 /* How many tasks wait in open queues, and since when the oldest does. */

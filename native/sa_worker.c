@@ -72,9 +72,9 @@ sa_worker_open(void *ring, uint64_t ring_len, const void *core, uint64_t core_le
     worker->bell_fd = bell_fd;
     worker->generation = sa_generation();
     point(worker, ring);
-    words->status.epoch = epoch;
-    words->status.incarnation = incarnation;
-    words->status.current = 0;
+    sa_store32(&words->status.epoch, epoch);
+    sa_store32(&words->status.incarnation, incarnation);
+    sa_store32(&words->status.current, 0);
     return worker;
 }
 
@@ -120,12 +120,13 @@ grant_from(struct sa_worker *worker, uint64_t cell, uint32_t index,
         .body = at + (slot->body_len - task->body_len),
         .body_len = task->body_len,
         .flags = task->flags,
-        .soft_ns = task->soft_ns,
-        .hard_ns = task->hard_ns,
+        .soft_ns = sa_slot_soft_ns(slot, task),
+        .hard_ns = sa_slot_hard_ns(slot, task),
         .expires_ns = sa_task_ends_by(task),
         .deadline_ns = task->deadline_ns,
         .extension_ns = (uint64_t)task->extension_ms * 1000000,
         .meters = task->meters,
+        .heard = sa_load32(&worker->words->control.heard),
     };
     if (var->attempt && slot->out_len) {
         grant->error = sa_arena_at(&worker->arena, slot->out_at, slot->out_len);
@@ -209,7 +210,7 @@ sa_worker_next(sa_worker *worker, struct sa_grant *grant, int64_t timeout_ns)
         rc = scan(worker, grant);
     if (rc != SA_EMPTY || sa_worker_draining(worker))
         return rc;
-    worker->words->status.beat_ns = (uint64_t)sa_mono_ns();
+    sa_store_relaxed(&worker->words->status.beat_ns, (uint64_t)sa_mono_ns());
     int64_t slice = timeout_ns < SLEEP_NS ? timeout_ns : SLEEP_NS;
     rc = sa_futex_wait(&sleep->seq, seen, slice);
     if (rc == SA_INTERRUPTED)
@@ -227,7 +228,7 @@ sa_worker_arm(sa_worker *worker)
         return SA_FOREIGN;
     sa_or32(&worker->words->sleep.flags, SA_SLEEP_FD);
     sa_fence(); /* pairs with D5 */
-    worker->words->status.beat_ns = (uint64_t)sa_mono_ns();
+    sa_store_relaxed(&worker->words->status.beat_ns, (uint64_t)sa_mono_ns());
     for (uint32_t i = 0; i < worker->ncells; i++)
         if (sa_cell_state(sa_load_acquire(&worker->cells[i])) == SA_CELL_OFFERED)
             return SA_OK;
@@ -286,7 +287,7 @@ sa_worker_report(sa_worker *worker, const struct sa_grant *grant, uint32_t kind,
 {
     if (worker->generation != sa_generation())
         return SA_FOREIGN;
-    if (kind < SA_SUCCEEDED || kind > SA_STOPPED || delay_ns < 0)
+    if (kind < SA_SUCCEEDED || kind > SA_RETRY_LIMITED || delay_ns < 0)
         return SA_INVALID;
     int rc = report(worker, grant, kind, delay_ns, payload, len, timeout_ns);
     if (rc == SA_OK)

@@ -232,7 +232,8 @@ class StemApp(Steering):
             self.registry.thaw()
         left = report.cancelled + report.unstarted
         if left:
-            _log.warning("%d tasks had not started when the app was stopped", left)
+            tasks = "task" if left == 1 else "tasks"
+            _log.warning("%d %s had not started when the app was stopped", left, tasks)
         return report
 
     def close(self) -> None:

@@ -163,13 +163,11 @@ class PayloadVersionError(PayloadError):
 class QueueFull(StemError):
     """No room for another task, for as long as ``enqueue`` was allowed to wait."""
 
-    def __init__(self, queue: str, limit: int, unit: str = "tasks") -> None:
-        self.queue, self.limit = queue, limit
-        more = "enqueue_timeout or slots" if unit == "tasks" else "enqueue_timeout"
-        super().__init__(
-            f"queue {queue!r} is full: {limit:,} {unit}",
-            hint=f"raise {more}, or add workers",
-        )
+    def __init__(self, queue: str, limit: int, of: str = "", accepted: int = 0) -> None:
+        self.queue, self.limit, self.accepted = queue, limit, accepted
+        hint = f"raise enqueue_timeout{'' if of else ' or slots'}, or add workers"
+        of = of or f"slots, and {accepted:,} accepted tasks wait for one here"
+        super().__init__(f"queue {queue!r} is full: {limit:,} {of}", hint=hint)
 
 
 class BrokerError(StemError):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import HealthCheck, settings
+
+# A shell that runs this in its background ignores SIGINT, and so would every process of
+# a test that is to be interrupted by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A loaded machine makes single examples slow; what bounds a test is pytest's timeout.
 # Derandomized, so that a red run is red again; new ground is `make fuzz`'s work.

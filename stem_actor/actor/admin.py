@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from stem_actor.actor.processes import state_of
+from stem_actor.actor.health import problems_of
+from stem_actor.actor.request import (
+    Request,
+    number_in,
+    queue_in,
+    task_id_in,
+    task_ids_in,
+    text_in,
+)
 from stem_actor.actor.station import Station
 from stem_actor.actor.statuses import list_statuses, status_of
+from stem_actor.errors import StemError
 from stem_actor.ring.core import Fault, State
 from stem_actor.ring.mailbox import Stop
 from stem_actor.ring.native import Status, ffi, lib
 
 __all__ = ["VERBS", "status_of", "watch"]
 
-#: No start for so long while tasks wait means that something is stuck.
-_STUCK_NS: Final = 5 * 10**9
 #: What a revoked start is given to clean up, before its worker is killed.
 _GRACE_S: Final = 1.0
-_STOPPED: Final = frozenset({"T", "t", "Z"})
+#: A round cancels some 4,000 tasks; of what comes in meanwhile, the rest is told.
+_ROUNDS: Final = 64
+_STILL_LEFT: Final = "the supervisor has no room to note more of them now; try again"
+_JUST_COME: Final = "they were submitted meanwhile"
+_LETTERS_MAX: Final = 100
+_REASON_MAX: Final = 1_000
 
-Request = dict[str, Any]
 Answer = dict[str, object]
 
 
@@ -32,16 +43,19 @@ def watch(station: Station, number: int) -> None:
 
 
 def _status(station: Station, request: Request) -> Answer:
-    return {"status": status_of(station, bytes(request["id"]))}
+    return {"status": status_of(station, task_id_in(request))}
 
 
 def _revoke(station: Station, request: Request) -> Answer:
     """Cancel what has not started; with ``terminate`` also end what runs."""
     core = station.core
-    slot = core.find(bytes(request["id"]))
-    reason = str(request.get("reason") or "revoked")
+    task_id = task_id_in(request)
+    slot = core.find(task_id)
+    reason = text_in(request, "reason", default="revoked", most=_REASON_MAX)
     payload = msgspec.msgpack.encode({"reason": reason})
-    if slot is None or slot.state == State.FINISHED:
+    if slot is None:
+        return {"revoked": _revoke_submitted(station, task_id, reason)}
+    if slot.state == State.FINISHED:
         return {"revoked": False}
     rc = lib.sa_core_revoke(
         core.handle, slot.number, slot.gen, ffi.from_buffer(payload), len(payload)
@@ -60,6 +74,26 @@ def _revoke(station: Station, request: Request) -> Answer:
     return {"revoked": True}
 
 
+def _revoke_submitted(station: Station, task_id: bytes, reason: str) -> bool:
+    """
+    Have a task that there is no slot for yet cancelled when it gets one.
+
+    Raises:
+        StemError: If too many of them wait for theirs already.
+    """
+    payload = msgspec.msgpack.encode({"reason": reason})
+    while len(payload) > lib.SA_REASON_MAX:  # what fits, of a long one
+        reason = reason[: len(reason) * 7 // 8]
+        payload = msgspec.msgpack.encode({"reason": reason + "…"})
+    rc = station.core.revoke_submitted(task_id, payload)
+    if rc == Status.FULL:
+        raise StemError(
+            f"{lib.SA_REVOKES_MAX:,} revoked tasks wait in submit rings already",
+            hint="wait until the ring has free slots, or purge the queue",
+        )
+    return rc == Status.OK
+
+
 def _stats(station: Station, _request: Request) -> Answer:
     core = station.core
     waiting, since = core.oldest_ready()
@@ -74,6 +108,7 @@ def _stats(station: Station, _request: Request) -> Answer:
         "deadLettersDropped": station.dead_letters.dropped,
         "producers": len(station.producers.rows),
         "connectionPauses": station.pauses,
+        "unreadable": station.unreadable.count,
         "recovered": dict(station.recovered),
     }
 
@@ -85,6 +120,7 @@ def _workers(station: Station, _request: Request) -> Answer:
             "pid": member.pid,
             "phase": member.phase.value,
             "spare": member.is_spare,
+            "stuckSinceNs": member.stuck_since_ns,
             "incarnation": member.incarnation,
             "bornNs": member.born_ns,
             "finished": int(station.core.worker_rows[member.index].finished),
@@ -96,31 +132,9 @@ def _workers(station: Station, _request: Request) -> Answer:
 
 def _health(station: Station, _request: Request) -> Answer:
     """Red when work waits and nothing starts, or the crew cannot be kept up."""
-    core, crew = station.core, station.crew
-    now = station.clock.monotonic_ns()
-    problems = []
-    waiting, since = core.oldest_ready()
-    last = max(int(core.stats_row.last_start_ns), since)
-    if waiting and now - last > _STUCK_NS:
-        seconds = (now - last) / 1e9
-        problems.append(
-            f"{waiting} tasks wait, nothing has started for {seconds:.0f} s"
-        )
-    if crew.paused_until_ns > now:
-        problems.append(f"workers die before they take a task: {crew.last_error}")
-    stopped = [str(m.pid) for m in crew.live() if state_of(m.pid) in _STOPPED]
-    if stopped:
-        problems.append(f"stopped worker processes: {', '.join(stopped)}")
-    if not crew.live():
-        problems.append("there is no worker")
-    if station.letters.problem is not None:
-        problems.append(station.letters.problem)
-    if station.is_deaf:
-        problems.append(
-            "the supervisor has no file descriptor left, and new connections wait: "
-            "raise RLIMIT_NOFILE, or close connections"
-        )
-    return {"ok": not problems, "problems": problems, "workers": len(crew.live())}
+    problems = problems_of(station)
+    workers = len(station.crew.live())
+    return {"ok": not problems, "problems": problems, "workers": workers}
 
 
 def _queues(station: Station, _request: Request) -> Answer:
@@ -137,7 +151,7 @@ def _queues(station: Station, _request: Request) -> Answer:
 
 
 def _pause(station: Station, request: Request) -> Answer:
-    name = str(request["queue"]).encode()
+    name = queue_in(request).encode()
     paused = int(bool(request["paused"]))
     rc = lib.sa_core_pause(station.core.handle, name, len(name), paused)
     station.pump()
@@ -145,19 +159,29 @@ def _pause(station: Station, request: Request) -> Answer:
 
 
 def _purge(station: Station, request: Request) -> Answer:
-    found = str(request["queue"]) in {name for name, _ in station.core.queues()}
-    name = str(request["queue"]).encode()
+    """Cancel what waits in a queue; what cannot be cancelled now is told as left."""
+    core = station.core
+    queue = queue_in(request)
+    name, number = queue.encode(), core.queue_number(queue)
+    if number is None:
+        return {"purged": 0, "found": False, "left": 0, "why": None}
     payload = msgspec.msgpack.encode({"reason": "purged"})
     count = ffi.new("uint32_t *")
     total, rc = 0, Status.FULL
-    while rc == Status.FULL:
+    # Producers may submit as fast as tasks are cancelled: that is no reason to go on.
+    for _ in range(_ROUNDS):
         rc = lib.sa_core_purge(
-            station.core.handle, name, len(name), ffi.from_buffer(payload),
-            len(payload), count,
-        )  # fmt: skip
+            core.handle, name, len(name), ffi.from_buffer(payload), len(payload), count
+        )
         total += count[0]
         station.pump()
-    return {"purged": total, "found": found}
+        if rc != Status.FULL or not count[0]:
+            break
+    left = sum(core.census()[number, state] for state in (State.READY, State.DELAYED))
+    why = _STILL_LEFT if rc == Status.FULL else _JUST_COME
+    return {
+        "purged": total, "found": True, "left": left, "why": why if left else None
+    }  # fmt: skip
 
 
 def _quiet(station: Station, _request: Request) -> Answer:
@@ -166,10 +190,10 @@ def _quiet(station: Station, _request: Request) -> Answer:
 
 def _dead_list(station: Station, request: Request) -> Answer:
     letters = station.dead_letters.list(
-        queue=request.get("queue"),
-        limit=int(request.get("limit", 100)),
-        before=request.get("before"),
-        since_ns=int(request.get("sinceNs", 0)),
+        queue=_queue_or_all(request),
+        limit=number_in(request, "limit", default=_LETTERS_MAX, most=_LETTERS_MAX),
+        before=None if request.get("before") is None else number_in(request, "before"),
+        since_ns=number_in(request, "sinceNs", default=0),
     )
     rows = [
         {
@@ -189,23 +213,26 @@ def _dead_list(station: Station, request: Request) -> Answer:
 
 
 def _dead_get(station: Station, request: Request) -> Answer:
-    letter = station.dead_letters.get(bytes(request["id"]))
+    letter = station.dead_letters.get(task_id_in(request))
     if letter is None:
         return {"letter": None}
     return {"letter": msgspec.to_builtins(letter, builtin_types=(bytes,))}
 
 
 def _dead_remove(station: Station, request: Request) -> Answer:
-    ids = [bytes(it) for it in request["ids"]]
-    removed = station.dead_letters.remove(ids)
-    station.drop_spooled(ids)
+    removed, records = station.dead_letters.remove(task_ids_in(request))
+    station.spool.drop(records)
     return {"removed": removed}
 
 
 def _dead_purge(station: Station, request: Request) -> Answer:
-    gone = station.dead_letters.purge(queue=request.get("queue"))
-    station.drop_spooled(gone)
-    return {"purged": len(gone)}
+    purged, records = station.dead_letters.purge(queue=_queue_or_all(request))
+    station.spool.drop(records)
+    return {"purged": purged}
+
+
+def _queue_or_all(request: Request) -> str | None:
+    return None if request.get("queue") is None else queue_in(request)
 
 
 VERBS: Final[dict[str, Callable[[Station, Request], Answer]]] = {

@@ -11,13 +11,10 @@ import uvloop
 
 from stem_actor.actor.marked import Marked
 from stem_actor.actor.runtime import WorkerRuntime
-from stem_actor.actor.worker import CHILD_LEFT, Hooks, WorkerActor
+from stem_actor.actor.worker import CHILD_LEFT, Hooks, WorkerActor, refusal
 from stem_actor.engine.execute import Report, aexecute
 from stem_actor.errors import PayloadError
-from stem_actor.model.error import TaskError
 from stem_actor.ring.mailbox import Grant
-from stem_actor.ring.producer import Kind
-from stem_actor.tasks.outcome import pack_failure
 from stem_actor.tasks.task import AsyncTask
 
 __all__ = ["AsyncWorkerActor"]
@@ -92,13 +89,12 @@ class AsyncWorkerActor(WorkerActor):
             try:
                 delivery = self.delivery(grant)
             except PayloadError as error:  # it is not where its claim check says
-                failure = pack_failure(TaskError.from_exception(error))
-                self._report(grant, Report(Kind.FAILED, failure))
+                self._report(grant, refusal(error, "bad-arguments", runtime))
                 return
             report = await aexecute(task, delivery, runtime, strategy=self.strategy)
             report = self.end(runtime, report)
             # Without a wait for room in the spool: neighbours run on this loop.
-            self._report(grant, self.fit(grant, report, wait_s=0))
+            self._report(grant, self.fit(runtime, grant, report, wait_s=0))
         except Exception as error:
             # The start has no report, and would be "running" for ever: the worker
             # ends, and the supervisor classifies what it held.

@@ -54,8 +54,7 @@ class Connection:
         require()
         self.directory = directory
         self.pid = os.getpid()
-        self.is_closed = False
-        self._since_drain = 0
+        self.is_closed, self._since_drain = False, 0
         self._line = ControlLine(directory)
         self._waker = LoopWaker(self._on_wake)
         self._outage = Outage(directory, self._line, revive)
@@ -245,7 +244,7 @@ class Connection:
         self.replies.drain_if_free()
         if not self._may_wait(deadline_ns, timeout_ns):
             if self._tend():
-                raise QueueFull(queue, self.slots)
+                raise QueueFull(queue, self.slots, accepted=self.ring.unadmitted())
             raise BrokerUnavailable(
                 f"nobody takes tasks from the ring at {self.directory.path}, "
                 "and it is full",
@@ -332,9 +331,8 @@ class Connection:
     def _adopt(self, ring_fd: int, page_fd: int, first_ticket: int = 1) -> RingProducer:
         ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
         page = adopt_segment(page_fd, self.directory.bell, writable=True)
-        return RingProducer(
-            ring, page, self._bell_fd, owns_bell=True, first_ticket=first_ticket
-        )
+        fd = self._bell_fd
+        return RingProducer(ring, page, fd, owns_bell=True, first_ticket=first_ticket)
 
     def _no_answer(
         self, op: str, timeout_s: float, *, is_up: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from stem_actor.actor import admin
 from stem_actor.actor.descriptors import are_left
 from stem_actor.actor.drain import Drain
 from stem_actor.actor.producers import Producer
+from stem_actor.actor.request import number_in, task_id_in, task_ids_in
 from stem_actor.actor.station import Station
 from stem_actor.errors import StemError
 from stem_actor.ring.core import Event, State
@@ -31,10 +31,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 #: into /proc, the dead letters. One that attaches takes four.
 _RESERVE: Final = 8
 _AGAIN_S: Final = 0.1
-#: What a request may meet; the peer is told, and the supervisor goes on.
-_REFUSED: Final = (
-    StemError, OSError, sqlite3.Error, KeyError, TypeError, ValueError,
-)  # fmt: skip
+_MESSAGE_MAX: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -79,8 +76,7 @@ class ControlServer:
         """A watched task has ended: answer those who wait for it."""
         for session in list(self._sessions.values()):
             for seq in session.waiting.pop(event.task_id, ()):
-                view = admin.status_of(self._station, event.task_id)
-                self._answer(session, seq, {"status": view})
+                self._tell(session, seq, event.task_id)
 
     # --- connections
 
@@ -140,6 +136,7 @@ class ControlServer:
         loop = self._station.loop
         loop.remove_reader(session.line.fileno())
         loop.remove_reader(session.pidfd)
+        self._station.hub.forget(session.line)
         session.line.close()
         os.close(session.pidfd)
         if session.producer is not None:
@@ -160,10 +157,11 @@ class ControlServer:
         try:
             request = msgspec.msgpack.decode(packet)
             seq, op = int(request["seq"]), str(request["op"])
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        except Exception as error:  # not our protocol: there is no seq to answer to
             for fd in fds:
                 os.close(fd)
-            self._part(session)  # not our protocol: no answer could be understood
+            self._refuse(session, 0, error)
+            self._part(session)
             return
         self._serve(session, seq, op, request, fds)
 
@@ -186,14 +184,15 @@ class ControlServer:
                 self._wait(session, seq, request)
             elif op == "stop":
                 self._stop(session, seq, request)
+            elif op == "events":
+                self._listen_to(session, seq, request)
             else:
                 verb: Callable[..., dict[str, object]] | None = admin.VERBS.get(op)
                 if verb is None:
                     raise StemError(f"the supervisor knows no {op!r}")
                 self._answer(session, seq, verb(self._station, request))
-        except _REFUSED as error:
-            answer = {"error": type(error).__name__, "message": str(error)}
-            self._answer(session, seq, answer)
+        except Exception as error:  # the peer is told, and the supervisor goes on
+            self._refuse(session, seq, error)
         finally:
             for fd in fds:  # all that an attachment did not keep
                 os.close(fd)
@@ -213,7 +212,9 @@ class ControlServer:
                 hint="raise RLIMIT_NOFILE, or close connections",
             )
         if "ring" in request:
-            producer = producers.resume(int(request["ring"]), session.pid, wake_fd)
+            producer = producers.resume(
+                number_in(request, "ring", most=2**31 - 1), session.pid, wake_fd
+            )
         resumed = producer is not None
         if producer is None:
             producer = producers.admit(session.pid, wake_fd)
@@ -231,20 +232,44 @@ class ControlServer:
 
     def _wait(self, session: Session, seq: int, request: dict[str, Any]) -> None:
         """Answer when the task has ended; at once if it is unknown or has."""
-        task_id = bytes(request["id"])
+        task_id = task_id_in(request)
         slot = self._station.core.find(task_id)
         if slot is None or slot.state == State.FINISHED:
-            view = admin.status_of(self._station, task_id)
-            self._answer(session, seq, {"status": view})
+            self._tell(session, seq, task_id)
             return
         admin.watch(self._station, slot.number)
         session.waiting.setdefault(task_id, []).append(seq)
 
+    def _listen_to(self, session: Session, seq: int, request: dict[str, Any]) -> None:
+        """Send events from here on, or others than before; no types: none."""
+        ids = None if request.get("ids") is None else task_ids_in(request)
+        wanted = number_in(request, "types", most=2**32 - 1)
+        self._answer(session, seq, {"listening": True})
+        self._station.hub.subscribe(
+            session.line,
+            seq,
+            wanted,
+            None if ids is None else frozenset(ids),
+        )
+
     def _stop(self, session: Session, seq: int, request: dict[str, Any]) -> None:
         self._drain.begin(
-            int(request["deadlineNs"]),
+            number_in(request, "deadlineNs"),
             lambda report: self._answer(session, seq, report),
         )
+
+    def _tell(self, session: Session, seq: int, task_id: bytes) -> None:
+        """Answer with the status of a task; if it cannot be read, with why."""
+        try:
+            view = admin.status_of(self._station, task_id)
+        except Exception as error:
+            self._refuse(session, seq, error)
+        else:
+            self._answer(session, seq, {"status": view})
+
+    def _refuse(self, session: Session, seq: int, error: Exception) -> None:
+        message = str(error)[:_MESSAGE_MAX].encode(errors="replace").decode()
+        self._answer(session, seq, {"error": type(error).__name__, "message": message})
 
     def _answer(
         self,

@@ -11,20 +11,20 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from stem_actor.actor import verbs
+from stem_actor.actor.autopsy import Autopsy
 from stem_actor.actor.cause import SWEEP_NS, Cause
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.fence import born_at, fence
-from stem_actor.actor.last_words import read_last_words
 from stem_actor.actor.member import Member, Phase
-from stem_actor.actor.oom import OomWatch
 from stem_actor.actor.processes import descendants_of
 from stem_actor.actor.restart_budget import RestartBudget
+from stem_actor.actor.unkillable import DEATH_S, Unkillable
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.actor.worker_ring import open_worker_ring
 from stem_actor.clock import Clock
-from stem_actor.ring.core import NO_SLOT, Core, Fault
+from stem_actor.ring.core import NO_SLOT, Core, Fault, State
 from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.native import Status, ffi, lib, raise_for
+from stem_actor.ring.native import Status, lib, raise_for
 from stem_actor.ring.segment import Segment
 
 __all__ = ["Crew"]
@@ -32,11 +32,8 @@ __all__ = ["Crew"]
 #: Worker rows in the core segment, ``SA_WORKERS_MAX``.
 _ROWS: Final = 1024
 _SETTLE_S: Final = 0.05
-_LOW: Final = 0xFFFFFFFF
 #: Where the number of cells stands in the head of a ring file.
 _CELLS_AT: Final = 12
-#: Where it says when its worker last looked for a task.
-_BEAT_AT: Final = 1280
 
 
 class Loop(Protocol):
@@ -81,13 +78,16 @@ class Crew:
         self._claim = claim
         self._on_death = on_death
         self._budget = RestartBudget()
-        self._ooms = OomWatch()
+        self._autopsy = Autopsy(directory, clock)
+        self.unkillable = Unkillable(core, clock, loop)
         self._unswept: dict[int, Cause] = {}
         self.is_stopping = False
         self.paused_until_ns = 0
         self.last_error: str | None = None
         self.members: list[Member] = []
         self._retired: list[Segment] = []  # mapped for as long as the core lives
+        #: Told of each birth, each end of use, and of each death with its cause.
+        self.on_change: Callable[[Member, Cause | None], None] = lambda *_: None
 
     @property
     def count_max(self) -> int:
@@ -106,7 +106,7 @@ class Crew:
         children that its last one committed count like all others. Its file stays, as
         slots may name positions in it.
         """
-        self._fence()
+        stuck = self._fence()
         for index in range(self._core.workers_max):
             path = self._directory.worker_ring(index)
             ring = open_worker_ring(path, index, self._core, cells=self._config.cells)
@@ -123,6 +123,8 @@ class Crew:
                 continue
             wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.members.append(Member(index, ring, wake))
+        for index, pidfd in stuck.items():
+            self._adopt(index, pidfd)
 
     def start(self) -> None:
         """Ask for every worker; the last index is the first spare."""
@@ -191,6 +193,7 @@ class Crew:
         member.born_finished = int(row.finished)
         self._loop.add_reader(member.pidfd, self._on_pidfd, member)
         self._balance()
+        self.on_change(member, None)
         lib.sa_core_unpark(self._core.handle)
 
     def on_died(self, message: Message) -> None:
@@ -198,18 +201,13 @@ class Crew:
         if message.pid != member.pid or message.incarnation != member.incarnation:
             return
         self._bury(member)
-        cause = self._cause_of(member, message)
+        cause = self._autopsy.cause_of(member, message)
         had_task = bool(member.held)
         self._unswept[member.pid] = cause
         self._loop.call_later(SWEEP_NS / 1e9, self._give_up_on_sweep, member.pid)
-        self._on_death(member, cause)
-        member.held.clear()
-        if member.pidfd >= 0:
-            os.close(member.pidfd)
-        member.pidfd, member.pid = -1, 0
-        member.phase = Phase.ABSENT
-        self._core.worker_rows[member.index].pid = 0
-        if not had_task and not self._is_excused(member, message.value, cause):
+        self._part_with(member, cause)
+        is_excused = self.is_stopping or self._autopsy.is_excused(member, cause)
+        if not had_task and not is_excused:
             self._count_idle_death(cause)
         self.ask(member)
 
@@ -271,6 +269,7 @@ class Crew:
             member.kill_reason, member.kill_limit_ns = reason, limit_ns
             member.kill_ns = self._clock.monotonic_ns()
             member.descendants = descendants_of(member.pid)
+            self.unkillable.expect_death(member)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(member.pidfd, signal.SIGKILL)
         # Not reaped before WATCHING and DIED: the group is still this worker's.
@@ -285,16 +284,28 @@ class Crew:
             member.is_leaving = True
             lib.sa_core_worker_quiet(self._core.handle, member.index, 1)
             self._balance()
+            self.on_change(member, None)
 
     def quiet(self, *, drain: bool) -> int:
-        """Offer nothing more; returns how many cells are still held."""
-        return sum(
-            lib.sa_core_worker_quiet(self._core.handle, member.index, int(drain))
-            for member in self.members
-        )
+        """
+        Offer nothing more; returns how many cells are still held, those of workers
+        that cannot be killed not counted.
+        """
+        held = 0
+        for member in self.members:
+            cells = lib.sa_core_worker_quiet(
+                self._core.handle, member.index, int(drain)
+            )
+            held += 0 if member.stuck_since_ns else cells
+        return held
 
     def live(self) -> list[Member]:
-        return [member for member in self.members if member.phase is Phase.LIVE]
+        """Return the members that run, without those that cannot be killed."""
+        return [
+            member
+            for member in self.members
+            if member.phase is Phase.LIVE and not member.stuck_since_ns
+        ]
 
     def close(self) -> None:
         for member in self.members:
@@ -307,14 +318,57 @@ class Crew:
 
     # --- inside
 
-    def _fence(self) -> None:
+    def _fence(self) -> dict[int, int]:
+        """Kill all of an earlier tree; returns index and pidfd of who does not die."""
+        stuck: dict[int, int] = {}
+        until_ns = self._clock.monotonic_ns() + int(DEATH_S * 1e9)
         for index in range(_ROWS):
             row = self._core.worker_rows[index]
             if not row.incarnation:  # never was anybody there
                 break
-            if row.pid:
-                fence(int(row.pid), int(row.pid_start))
+            if not row.pid:
+                continue
+            left_s = (until_ns - self._clock.monotonic_ns()) / 1e9
+            pidfd = fence(int(row.pid), int(row.pid_start), within_s=left_s)
+            if pidfd >= 0:
+                stuck[index] = pidfd
+            else:
                 row.pid = 0
+        return stuck
+
+    def _adopt(self, index: int, pidfd: int) -> None:
+        """
+        Take over what the fence could not kill. Its ring is safe to recover, as it
+        never runs another instruction; its index stays empty until it is dead.
+        """
+        if index >= self.count_max:
+            os.close(pidfd)
+            return
+        member, row = self.members[index], self._core.worker_rows[index]
+        member.phase, member.is_buried = Phase.DYING, True
+        member.pid, member.pidfd = int(row.pid), pidfd
+        slots = map(self._core.slot, self._core.numbers_in(State.LEASED, State.HELD))
+        # A HELD slot does not tell any more whose it was: perhaps its.
+        mine = [it for it in slots if it.state == State.HELD or it.owner == index]
+        self.unkillable.adopt(member, mine)
+        self._loop.add_reader(pidfd, self._on_late_death, member)
+
+    def _on_late_death(self, member: Member) -> None:
+        """No message may tell of it: its guardian may have been another."""
+        self._loop.remove_reader(member.pidfd)
+        self._part_with(member, Cause(is_known=False))
+        self.ask(member)
+
+    def _part_with(self, member: Member, cause: Cause) -> None:
+        self.unkillable.forget(member)
+        self._on_death(member, cause)
+        self.on_change(member, cause)
+        member.held.clear()
+        if member.pidfd >= 0:
+            os.close(member.pidfd)
+        member.pidfd, member.pid = -1, 0
+        member.phase = Phase.ABSENT
+        self._core.worker_rows[member.index].pid = 0
 
     def _balance(self) -> None:
         """Let as many live members take tasks as there are to be; the rest spare."""
@@ -332,44 +386,6 @@ class Crew:
         """Return when each slot that *member* runs was started."""
         found = (self._core.running(member.index, cell) for cell in self.cells)
         return dict(it for it in found if it is not None)
-
-    def _cause_of(self, member: Member, message: Message) -> Cause:
-        status = message.value
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-        before = ffi.new("struct sa_usage *")
-        lib.sa_worker_used(member.ring.at, before)
-        is_ours = member.kill_fault != Fault.NONE
-        return Cause(
-            signal=number,
-            exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            # Asked of unexplained kills alone: another death must not use it up.
-            oom=number == signal.SIGKILL and not is_ours and self._ooms.has_struck(),
-            words=read_last_words(self._directory.last_words(member.index)),
-            reason=member.kill_reason,
-            worker=member.index,
-            pid=message.pid,
-            cpu_ns=max(0, message.a + message.b - int(before.cpu_ns)),
-            peak_rss=message.c * 1024,
-            minor_faults=max(0, (message.d >> 32) - int(before.minor_faults)),
-            major_faults=max(0, (message.d & _LOW) - int(before.major_faults)),
-            began_ns=dict(member.began_ns),
-            ended_ns=self._clock.monotonic_ns(),
-            limit_ns=member.kill_limit_ns,
-            descendants=member.descendants,
-            swept=None,
-        )
-
-    def _is_excused(self, member: Member, status: int, cause: Cause) -> bool:
-        """Whether a death outside any task says nothing about the next worker."""
-        if member.is_leaving or member.kill_fault != Fault.NONE or self.is_stopping:
-            return True
-        if cause.signal == signal.SIGKILL and not cause.oom:
-            # Struck from outside; but one that never looked for a task may have
-            # been so for what it did while it came up.
-            (beat_ns,) = struct.unpack("<Q", member.ring.read(_BEAT_AT, 8))
-            return bool(beat_ns > member.asked_ns)
-        # A worker that was interrupted leaves by itself, cleanly, after its task.
-        return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
 
     def _count_idle_death(self, cause: Cause) -> None:
         now = self._clock.monotonic_ns()

@@ -35,7 +35,14 @@ _INSERT: Final = (
     f"INSERT OR IGNORE INTO dead ({_COLUMNS})"  # noqa: S608 - constants only
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+#: Of a letter that goes: its length, and its record unless that is too long for one
+#: whose arguments are spooled.
+_GONE: Final = "length(record), iif(length(record) <= 2048, record, NULL)"
 _SEQ_MAX: Final = (1 << 63) - 1
+
+
+#: A row of ``_GONE``.
+_Gone = tuple[int, bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,8 @@ class DeadLetterStore:
 
     def add(self, letters: Sequence[DeadLetter]) -> Sequence[bytes]:
         """
-        Write *letters* in one transaction; returns the ids that the bounds cost.
+        Write *letters* in one transaction; returns the short records of those that
+        the bounds cost, among them all whose arguments are spooled.
 
         Raises:
             sqlite3.Error: If the file cannot be written; it is as it was.
@@ -143,26 +151,30 @@ class DeadLetterStore:
         ).fetchall()
         return _letter_of(rows[0]) if rows else None
 
-    def remove(self, task_ids: Sequence[bytes]) -> int:
-        """Forget entries that were replayed or purged; returns how many there were."""
-        rows: list[tuple[bytes, int]] = []
+    def remove(self, task_ids: Sequence[bytes]) -> tuple[int, Sequence[bytes]]:
+        """
+        Forget entries that were replayed or purged.
+
+        Returns:
+            How many there were, and their short records.
+        """
+        rows: list[_Gone] = []
         with self._transaction():
             for task_id in task_ids:
                 rows += self._db.execute(
-                    "DELETE FROM dead WHERE id = ? RETURNING id, length(record)",
+                    f"DELETE FROM dead WHERE id = ? RETURNING {_GONE}",  # noqa: S608
                     [task_id],
                 ).fetchall()
-        return len(self._gone(rows))
+        return len(rows), self._gone(rows)
 
-    def purge(self, *, queue: str | None = None) -> Sequence[bytes]:
-        """Forget all entries, or those of one queue; returns their ids."""
+    def purge(self, *, queue: str | None = None) -> tuple[int, Sequence[bytes]]:
+        """Forget all entries, or those of one queue; returns as ``remove`` does."""
         where, arguments = ("", []) if queue is None else ("WHERE queue = ?", [queue])
         rows = self._db.execute(
-            f"DELETE FROM dead {where}"  # noqa: S608 - constants only
-            " RETURNING id, length(record)",
+            f"DELETE FROM dead {where} RETURNING {_GONE}",  # noqa: S608 - constants
             arguments,
         ).fetchall()
-        return self._gone(rows)
+        return len(rows), self._gone(rows)
 
     def __contains__(self, task_id: bytes) -> bool:
         rows = self._db.execute("SELECT 1 FROM dead WHERE id = ?", [task_id])
@@ -183,27 +195,28 @@ class DeadLetterStore:
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
 
-    def _gone(self, rows: Sequence[tuple[bytes, int]]) -> Sequence[bytes]:
-        """Take deleted *rows*, id and length each, off the sums; returns the ids."""
+    def _gone(self, rows: Sequence[_Gone]) -> Sequence[bytes]:
+        """Take deleted *rows* off the sums; returns their short records."""
         self._entries -= len(rows)
-        self._bytes -= sum(length for _, length in rows)
-        return [task_id for task_id, _ in rows]
+        self._bytes -= sum(length for length, _ in rows)
+        return [record for _, record in rows if record is not None]
 
     def _bound(self, now_ns: int) -> Sequence[bytes]:
         rows = self._db.execute(
-            "DELETE FROM dead WHERE died_ns < ? RETURNING id, length(record)",
+            f"DELETE FROM dead WHERE died_ns < ? RETURNING {_GONE}",  # noqa: S608
             [now_ns - AGE_MAX_NS],
         ).fetchall()
-        gone = [*self._gone(rows)]
+        count, gone = len(rows), [*self._gone(rows)]
         while self._entries > ENTRIES_MAX or self._bytes > BYTES_MAX:
             rows = self._db.execute(
-                "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"
-                " RETURNING id, length(record)"
+                "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"  # noqa: S608
+                f" RETURNING {_GONE}"
             ).fetchall()
             if not rows:
                 break
+            count += len(rows)
             gone += self._gone(rows)
-        self._dropped += len(gone)
+        self._dropped += count
         self._db.execute(
             "UPDATE dropped SET entries = ? WHERE entries <> ?", [self._dropped] * 2
         )

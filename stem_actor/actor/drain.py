@@ -62,6 +62,8 @@ class Drain:
             return
         self.is_stopping = True
         self._station.crew.is_stopping = True
+        for member in self._station.crew.live():
+            self._station.crew.on_change(member, None)
         self._began_ns = now
         self._deadline_ns = now + deadline_ns
         self._finished_before = int(self._station.core.stats_row.finished)
@@ -89,6 +91,9 @@ class Drain:
         if held:
             station.loop.call_later(_LOOK_S, self._look)
             return
+        if self._owed() and now < self._deadline_ns + _SOFT_NS:
+            station.loop.call_later(_LOOK_S, self._look)
+            return
         if station.config.is_anonymous and self._cancel_waiting():
             station.loop.call_later(_LOOK_S, self._look)
             return
@@ -97,6 +102,12 @@ class Drain:
         )
         station.crew.quiet(drain=True)
         self._let_leave()
+
+    def _owed(self) -> int:
+        """How many lost starts wait for a verdict that can come."""
+        core, unkillable = self._station.core, self._station.crew.unkillable
+        slots = map(core.slot, core.numbers_in(State.HELD))
+        return sum(unkillable.holder_of(slot) is None for slot in slots)
 
     def _kill(self) -> None:
         """Now means now."""
@@ -141,11 +152,12 @@ class Drain:
 
     def _finish(self, now_ns: int) -> None:
         stats = self._station.core.stats()
+        held = len(self._station.core.numbers_in(State.HELD))
         report: dict[str, object] = {
             "finished": stats["finished"] - self._finished_before,
             "cancelled": self._cancelled,
             "handedBack": min(len(self._interrupted), stats["ready"]),
-            "unstarted": stats["ready"] + stats["delayed"] + stats["parked"],
+            "unstarted": stats["ready"] + stats["delayed"] + stats["parked"] + held,
             "live": stats["live"],
             "durationNs": now_ns - self._began_ns,
         }

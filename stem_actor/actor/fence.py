@@ -6,13 +6,11 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import Final
 
-from stem_actor.errors import StemError
+from stem_actor.actor.unkillable import DEATH_S
 
 __all__ = ["born_at", "fence"]
 
-_DEATH_S: Final = 2.0
 _STATE, _BORN = 0, 19  # in /proc/PID/stat, behind the command's name
 
 
@@ -33,7 +31,7 @@ def born_at(pid: int) -> int:
     return 0 if fields[_STATE] in ("Z", "X") else int(fields[_BORN])
 
 
-def fence(pid: int, born: int) -> None:
+def fence(pid: int, born: int, *, within_s: float = DEATH_S) -> int:
     """
     Kill the worker *pid* and its group if it is the process born at *born*.
 
@@ -41,23 +39,21 @@ def fence(pid: int, born: int) -> None:
     guardian itself was killed: its workers get their signal at the same moment, but a
     new supervisor must not recover before they are gone.
 
-    Raises:
-        StemError: If it is not dead after two seconds.
+    Returns:
+        -1 if it is dead; a pidfd, the caller's, if it is not dead after *within_s*.
     """
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return
-    try:
-        if not born or born_at(pid) != born:
-            return
+        return -1
+    if born and born_at(pid) == born:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        if not poller.poll(_DEATH_S * 1000):
-            raise StemError(f"worker {pid} of an earlier tree does not die")
-    finally:
-        os.close(pidfd)
+        if not poller.poll(max(0.0, within_s) * 1000):
+            return pidfd
+    os.close(pidfd)
+    return -1

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from stem_actor.actor.dead_letters import DeadLetter, DeadLetterStore
+from stem_actor.errors import RingCorrupt
 from stem_actor.ring.core import Core, Event, SlotView, State
 from stem_actor.ring.native import lib
 from stem_actor.ring.record import unpack_record
@@ -16,6 +17,8 @@ from stem_actor.ring.record import unpack_record
 __all__ = ["LetterBox"]
 
 _AGAIN_S: Final = 0.5
+#: Name and queue of a task whose record cannot be read.
+_UNREADABLE: Final = "(unreadable)"
 #: The share of slots that may wait for the file; they cannot be given to others.
 _SHARE: Final = 16
 
@@ -39,7 +42,9 @@ class LetterBox:
         core: Holds the slots.
         store: The file.
         loop: For the next try.
-        drop_spooled: Removes the spooled arguments of letters that are gone.
+        drop_spooled: Removes the spooled arguments of letters that are gone, given
+            their records.
+        note: Told of a task whose record cannot be read; its letter says little.
 
     Attributes:
         problem: Why the file cannot be written now; None: it can.
@@ -51,11 +56,13 @@ class LetterBox:
         store: DeadLetterStore,
         loop: Loop,
         drop_spooled: Callable[[Iterable[bytes]], None],
+        note: Callable[[bytes, Exception], None],
     ) -> None:
         self._core = core
         self._store = store
         self._loop = loop
         self._drop_spooled = drop_spooled
+        self._note = note
         self._waiting: list[tuple[int, int]] = []
         self.problem: str | None = None
 
@@ -90,7 +97,7 @@ class LetterBox:
         surplus, self._waiting = self._waiting[:-room], self._waiting[-room:]
         lost = [slot for slot in map(self._slot, surplus) if slot is not None]
         self._store.count_dropped(len(lost))
-        self._drop_spooled([slot.task_id for slot in lost])
+        self._drop_spooled([self._core.record(slot) for slot in lost])
         for slot in lost:
             self._let_go(slot)
 
@@ -105,11 +112,16 @@ class LetterBox:
 
     def _letter(self, slot: SlotView) -> DeadLetter:
         record = self._core.record(slot)
-        head = unpack_record(record).head
+        name = queue = _UNREADABLE
+        try:
+            head = unpack_record(record).head
+            name, queue = head.name, head.queue
+        except (RingCorrupt, ValueError) as error:
+            self._note(slot.task_id, error)
         return DeadLetter(
             task_id=slot.task_id,
-            name=head.name,
-            queue=head.queue,
+            name=name,
+            queue=queue,
             attempt=slot.attempt,
             starts=slot.starts,
             crashes=slot.crashes,

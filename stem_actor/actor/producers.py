@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from stem_actor.actor.fence import born_at
 from stem_actor.errors import RingError
 from stem_actor.ring.core import Core
-from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.directory import RingDirectory, set_aside
 from stem_actor.ring.native import Status, ffi, lib, raise_for
 from stem_actor.ring.segment import Segment, create_segment, open_segment
 
@@ -35,6 +36,7 @@ class Producer:
     row: int
     ring_id: int
     pid: int
+    born: int
     ring: Segment
     wake_fd: int = -1
     is_connected: bool = True
@@ -64,17 +66,25 @@ class Producers:
         return any(producer.is_connected for producer in self.rows.values())
 
     def reopen(self) -> None:
-        """Attach every ring that an earlier supervisor left; before recovery."""
+        """
+        Attach every ring that an earlier supervisor left; before recovery.
+
+        A ring whose producer has said goodbye, or is dead, is dropped as soon as the
+        loop runs, which is after recovery: what was published in it is admitted first.
+        """
         for path in self._directory.producer_rings():
             ring = open_segment(path, writable=True)
-            producer = self._attach(ring, pid=_pid_of(path), wake_fd=-1)
+            pid, born = _owner_of(path)
+            producer = self._attach(ring, pid=pid, born=born, wake_fd=-1)
             if producer is None:
                 ring.close()
-                path.rename(path.with_suffix(".bad"))
+                set_aside(path)
                 continue
             producer.is_connected = False
             lib.sa_core_connect_producer(self._core.handle, producer.row, 0, -1)
-            self._loop.call_later(_RETURN_S, self._expect, producer)
+            is_gone = lib.sa_ring_is_left(ring.at) or not _is_alive(pid, born)
+            wait_s = 0.0 if is_gone else _RETURN_S
+            self._loop.call_later(wait_s, self._expect, producer)
 
     def admit(self, pid: int, wake_fd: int) -> Producer:
         """
@@ -89,7 +99,8 @@ class Producers:
                 "64 producers are connected already",
                 hint="share one app between threads, or enqueue through a server",
             )
-        path = self._directory.producer_ring(ring_id, pid)
+        born = born_at(pid)
+        path = self._directory.producer_ring(ring_id, pid, born)
         size = lib.sa_ring_size(0, _SUBMIT_BYTES, _REPLY_BYTES)
         ring = create_segment(path, size)
         rc = lib.sa_ring_init(
@@ -97,7 +108,7 @@ class Producers:
         )
         raise_for(rc, f"formatting {path}")
         ring.publish()
-        producer = self._attach(ring, pid=pid, wake_fd=wake_fd)
+        producer = self._attach(ring, pid=pid, born=born, wake_fd=wake_fd)
         if producer is None:
             raise RingError(f"{path} cannot be attached")
         return producer
@@ -134,10 +145,11 @@ class Producers:
         """Keep the ring of a producer that wrote nonsense for diagnosis."""
         producer = self.rows.get(ring_id % 64)
         if producer is not None:
-            path = producer.ring.path
-            path.rename(path.with_suffix(".bad"))
+            set_aside(producer.ring.path)
 
-    def _attach(self, ring: Segment, *, pid: int, wake_fd: int) -> Producer | None:
+    def _attach(
+        self, ring: Segment, *, pid: int, born: int, wake_fd: int
+    ) -> Producer | None:
         row = ffi.new("uint32_t *")
         rc = lib.sa_core_attach_producer(
             self._core.handle, ring.at, ring.size, wake_fd, row
@@ -148,7 +160,7 @@ class Producers:
         view = lib.sa_producer_open(ring.at, ring.size, self.bell.at, -1, probe)
         ring_id = int(lib.sa_producer_id(view))
         lib.sa_producer_close(view)
-        producer = Producer(int(row[0]), ring_id, pid, ring, wake_fd)
+        producer = Producer(int(row[0]), ring_id, pid, born, ring, wake_fd)
         self.rows[producer.row] = producer
         return producer
 
@@ -156,16 +168,27 @@ class Producers:
         """Not back in time: gone if its process is, else a little more patience."""
         if producer.is_connected or self.rows.get(producer.row) is not producer:
             return
-        if _is_alive(producer.pid):
+        has_left = lib.sa_ring_is_left(producer.ring.at)
+        if not has_left and _is_alive(producer.pid, producer.born):
             self._loop.call_later(_RETURN_S, self._expect, producer)
         else:
             self.leave(producer)
 
 
-def _pid_of(path: Path) -> int:
-    _, _, pid = path.stem.rpartition("-")
-    return int(pid) if pid.isdecimal() else 0
+def _owner_of(path: Path) -> tuple[int, int]:
+    """Return pid and birth of the producer whose ring lies at *path*; 0: not told."""
+    numbers = path.stem.split("-")[2:]
+    pid, born = (*(int(it) if it.isdecimal() else 0 for it in numbers), 0, 0)[:2]
+    return pid, born
 
 
-def _is_alive(pid: int) -> bool:
-    return pid > 0 and Path(f"/proc/{pid}").exists()
+def _is_alive(pid: int, born: int) -> bool:
+    """
+    Return whether the process lives that was *pid* when it was born at *born*.
+
+    One whose state cannot be read is taken for alive: patience costs a ring.
+    """
+    try:
+        return pid > 0 and born > 0 and born_at(pid) == born
+    except OSError:
+        return True

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stem_actor.actor.config import SupervisorConfig
 from stem_actor.actor.crew import Crew
 from stem_actor.actor.dead_letters import DeadLetterStore
+from stem_actor.actor.events import EventHub
 from stem_actor.actor.letter_box import LetterBox
 from stem_actor.actor.limits import Limits
 from stem_actor.actor.producers import Producers
+from stem_actor.actor.spool_keeper import SpoolKeeper
+from stem_actor.actor.unreadable import Unreadable
 from stem_actor.clock import Clock
 from stem_actor.ring.core import Core
 from stem_actor.ring.directory import RingDirectory
@@ -30,7 +33,9 @@ class Station:
         recovered: What the last recovery found, by kind.
         is_deaf: Whether there are no descriptors left for new connections.
         pauses: How often that has come to be.
+        spool: Removes files that no task needs any more.
         letters: On their way into ``dead_letters``.
+        unreadable: Gives tasks up that make no sense.
     """
 
     directory: RingDirectory
@@ -42,20 +47,22 @@ class Station:
     limits: Limits
     producers: Producers
     dead_letters: DeadLetterStore
+    hub: EventHub
     pump: Callable[[], None]
     stop: Callable[[], None]
     recovered: dict[str, int] = field(default_factory=dict)
     is_deaf: bool = False
     pauses: int = 0
+    spool: SpoolKeeper = field(init=False)
+    unreadable: Unreadable = field(init=False)
     letters: LetterBox = field(init=False)
 
     def __post_init__(self) -> None:
-        self.letters = LetterBox(
-            self.core, self.dead_letters, self.loop, self.drop_spooled
+        self.spool = SpoolKeeper(
+            self.directory.spool, self.core, self.dead_letters, self.loop, self.clock
         )
-
-    def drop_spooled(self, task_ids: Iterable[bytes]) -> None:
-        """Remove the spooled arguments of dead letters that are gone."""
-        for task_id in task_ids:
-            for path in self.directory.spool.glob(f"{task_id.hex()}.*args"):
-                path.unlink(missing_ok=True)
+        self.unreadable = Unreadable(self.core, self.limits)
+        self.letters = LetterBox(
+            self.core, self.dead_letters, self.loop, self.spool.drop,
+            self.unreadable.note,
+        )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from stem_actor.actor.request import Request, number_in, queue_in
 from stem_actor.actor.station import Station
 from stem_actor.errors import StemError
 from stem_actor.ring.core import SlotView, State
@@ -32,10 +33,10 @@ Answer = dict[str, object]
 
 def status_of(station: Station, task_id: bytes) -> Answer | None:
     """Return the status of a task as a plain map; None if it is unknown."""
-    slot = station.core.find(task_id)
-    if slot is None:
-        return None
     core = station.core
+    slot = core.find(task_id)
+    if slot is None:
+        return _submitted(station, task_id)
     state = _state(slot, is_running=_is_running(station, slot))
     return {
         "id": task_id,
@@ -43,7 +44,7 @@ def status_of(station: Station, task_id: bytes) -> Answer | None:
         "kind": slot.out_kind if slot.state == State.FINISHED else 0,
         "queue": core.queue_name(slot.queue),
         "attempt": slot.attempt,
-        "starts": slot.starts,
+        "starts": slot.starts + (state == "running"),
         "crashes": slot.crashes,
         "finishedNs": slot.finished_ns,
         "payload": core.outcome(slot),
@@ -52,7 +53,29 @@ def status_of(station: Station, task_id: bytes) -> Answer | None:
     }
 
 
-def list_statuses(station: Station, request: dict[str, Any]) -> Answer:
+def _submitted(station: Station, task_id: bytes) -> Answer | None:
+    """The status of a task that is accepted, and for which there is no slot yet."""
+    found = station.core.submitted(task_id)
+    if found is None:
+        return None
+    record, is_revoked = found
+    head = unpack_record(record).head
+    return {
+        "id": task_id,
+        "state": "queued",
+        "kind": 0,
+        "queue": head.queue,
+        "attempt": 0,
+        "starts": 0,
+        "crashes": 0,
+        "finishedNs": 0,
+        "payload": b"",
+        "waiting": "in the submit ring" + (", revoked" if is_revoked else ""),
+        "createdNs": head.created_ns,
+    }
+
+
+def list_statuses(station: Station, request: Request) -> Answer:
     """
     Return tasks, live and finished, the latest ids first: ``tasks``, and ``isWhole``
     unless there may be more.
@@ -66,12 +89,12 @@ def list_statuses(station: Station, request: dict[str, Any]) -> Answer:
     """
     core = station.core
     state, name = request.get("state"), request.get("queue")
-    limit = max(1, min(int(request.get("limit", 20)), _ROWS_MAX))
-    if state is not None and state not in _SLOTS:
+    limit = max(1, min(number_in(request, "limit", default=20), _ROWS_MAX))
+    if state is not None and (not isinstance(state, str) or state not in _SLOTS):
         raise StemError(
             f"there is no state {state!r}", hint=f"there are: {', '.join(_SLOTS)}"
         )
-    queue = None if name is None else _queue_number(station, str(name))
+    queue = None if name is None else _queue_number(station, queue_in(request))
     wanted = _ANY if state is None else _SLOTS[state]
     found = core.ids_in(*wanted, queue=queue)
     latest = heapq.nlargest(_LOOKS, found)
@@ -96,7 +119,7 @@ def _row(station: Station, slot: SlotView, state: str) -> Answer:
         "queue": station.core.queue_name(slot.queue),
         "state": state,
         "attempt": slot.attempt,
-        "starts": slot.starts,
+        "starts": slot.starts + (state == "running"),
         "createdNs": _created(station, slot),
         "finishedNs": slot.finished_ns,
         "waiting": _waiting(station, slot, state),
@@ -131,6 +154,9 @@ def _created(station: Station, slot: SlotView) -> int:
 
 
 def _waiting(station: Station, slot: SlotView, state: str) -> str | None:
+    holder = station.crew.unkillable.holder_of(slot)
+    if holder is not None and (slot.state == State.HELD or state == "running"):
+        return f"stuck: process {holder} was killed and does not die"
     if slot.state == State.FINISHED or state == "running":
         return None
     if slot.state == State.PARKED:

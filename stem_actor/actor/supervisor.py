@@ -22,6 +22,7 @@ from stem_actor.actor.control import ControlServer
 from stem_actor.actor.crew import Crew
 from stem_actor.actor.dead_letters import DeadLetterStore
 from stem_actor.actor.drain import Drain
+from stem_actor.actor.events import EventHub
 from stem_actor.actor.judge import Judge
 from stem_actor.actor.limits import Limits
 from stem_actor.actor.member import Member
@@ -30,9 +31,17 @@ from stem_actor.actor.producers import Producers
 from stem_actor.actor.station import Station
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.clock import Clock, SystemClock
-from stem_actor.errors import RingError, StemError
+from stem_actor.errors import PayloadError, RingError, StemError
 from stem_actor.payload.wire import unpack
-from stem_actor.ring.core import Core, Event, EventType, Fault, State, create_core
+from stem_actor.ring.core import (
+    Core,
+    Event,
+    EventType,
+    Fault,
+    SlotView,
+    State,
+    create_core,
+)
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.segment import Segment, create_segment, open_segment
 
@@ -47,11 +56,6 @@ _AGAIN: Final = 75
 _POLL_NS: Final = 3_000
 _SWEEP_NS: Final = 50_000_000
 _IDLE_SWEEP_NS: Final = 250_000_000
-#: A spooled result outlives its slot so long: its claim check has been delivered,
-#: but the handle may not have read it.
-_RESULT_LINGERS_S: Final = 60.0
-#: A file that no task claims is kept so long: its producer may still wait for room.
-_ORPHAN_NS: Final = 3600 * 10**9
 
 
 class Supervisor:
@@ -90,9 +94,10 @@ class Supervisor:
         self.producers = Producers(self.core, directory, self.bell, BELL_FD, loop)
         self.limits = Limits(self.core, self.crew, clock, loop)
         self.meters = Meters(self.core, self.crew, self.limits, config, clock, loop)
+        self.hub = EventHub(self.core, self.crew, clock, loop)
         self.station = Station(
             directory, config, clock, loop, self.core, self.crew, self.limits,
-            self.producers, self.dead_letters, self.pump, self.stop,
+            self.producers, self.dead_letters, self.hub, self.pump, self.stop,
         )  # fmt: skip
         self.drain = Drain(self.station)
         self.control = ControlServer(self.station, self.drain)
@@ -109,12 +114,17 @@ class Supervisor:
         self.producers.reopen()
         now, wall = self.clock.monotonic_ns(), self.clock.wall_ns()
         self.station.recovered = self.core.recover(now, wall)
+        if self.station.recovered["bad"]:
+            _say(
+                f"slots given up in recovery: {self.station.recovered['bad']}; they "
+                "held what the ring does not allow, and their tasks are lost"
+            )
         broken = self.core.check()
         if broken:
             raise StemError(
                 f"the ring does not pass its checks after recovery: {broken}"
             )
-        self._sweep_spool()
+        self.station.spool.sweep()
         self.loop.add_reader(BELL_FD, self.pump)
         self.loop.add_reader(GUARDIAN_FD, self._on_guardian)
         self.control.open()
@@ -142,6 +152,8 @@ class Supervisor:
         self._decide()
         for _ in range(8):
             left = self.core.run(self.bell.at, poll_ns=_POLL_NS, sweep_ns=sweep)
+            if self.hub.is_open:
+                self.hub.pass_on()
             events = self._unclaimed + self.core.events()
             if events:
                 self._unclaimed = []
@@ -164,25 +176,29 @@ class Supervisor:
         self._timer = self.loop.call_later(left_ns / 1e9, self.pump)
 
     def _handle(self, events: list[Event]) -> None:
-        dead: list[Event] = []
+        dead = [event for event in events if event.type == EventType.DEAD_LETTER]
         for event in events:
-            match event.type:
-                case EventType.DEAD_LETTER:
-                    dead.append(event)
-                case EventType.SOFT | EventType.HARD:
-                    self.limits.on_limit(event)
-                case EventType.METERED:
-                    self.meters.on_offered(event)
-                case EventType.HELD:
-                    self._undecided.append((event.slot, event.gen, self._why(event)))
-                case EventType.FREED_SPOOL:
-                    self._remove_spool(event.task_id, is_kept=bool(event.a))
-                case EventType.CORRUPT:
-                    self._on_corrupt(event)
-                case EventType.WATCHED:
-                    self.control.on_finished(event)
+            try:
+                self._on_event(event)
+            except Exception as error:  # of this task; the others wait for theirs
+                self.station.unreadable.on_event(event, error)
         if dead:
             self.station.letters.post(dead)
+
+    def _on_event(self, event: Event) -> None:
+        match event.type:
+            case EventType.SOFT | EventType.HARD:
+                self.limits.on_limit(event)
+            case EventType.METERED:
+                self.meters.on_offered(event)
+            case EventType.HELD:
+                self._undecided.append((event.slot, event.gen, self._why(event)))
+            case EventType.FREED_SPOOL:
+                self.station.spool.on_freed(event)
+            case EventType.CORRUPT:
+                self._on_corrupt(event)
+            case EventType.WATCHED:
+                self.control.on_finished(event)
 
     # --- what the core leaves to us
 
@@ -191,13 +207,18 @@ class Supervisor:
         reason = self.limits.reason_of(event.slot, event.gen)
         if event.a != Fault.REVOKED or event.b:
             return Cause(is_known=False)  # the fence is all we know of it
-        facts = unpack(self.core.outcome(self.core.slot(event.slot)))
+        facts: object = None
+        with suppress(PayloadError):  # the worker's own words: it may say anything
+            facts = unpack(self.core.outcome(self.core.slot(event.slot)))
         return Cause(reason=reason, facts=facts if isinstance(facts, dict) else {})
 
     def _claim(self, member: Member) -> None:
         """Note which starts the death of *member* has just cost."""
         for event in self.core.events():
-            if event.type == EventType.HELD:
+            # One that had stopped because it was told to has said so before: it is
+            # not the death that has ended it.
+            has_stopped = event.a == Fault.REVOKED != member.kill_fault
+            if event.type == EventType.HELD and not has_stopped:
                 member.held.append((event.slot, event.gen))
             else:
                 self._unclaimed.append(event)
@@ -214,36 +235,20 @@ class Supervisor:
             slot = self.core.slot(number)
             if slot.gen != gen or slot.state != State.HELD:
                 continue
-            if not self.judge.judge(slot, cause):
+            if not self._settle(slot, cause):
                 self._undecided.append((number, gen, cause))
 
-    def _remove_spool(self, task_id: bytes, *, is_kept: bool) -> None:
-        """
-        The task has ended; unless its result *is_kept*, the slot is gone too. A result
-        may then still be on its way into a handle.
-        """
-        for path in self.directory.spool.glob(f"{task_id.hex()}*"):
-            if path.suffix == ".out":
-                if is_kept:
-                    continue
-                self.loop.call_later(_RESULT_LINGERS_S, _unlink, path)
-            elif task_id not in self.dead_letters:  # a replay needs its arguments
-                _unlink(path)
-
-    def _sweep_spool(self) -> None:
-        """
-        Remove old files of no task: a producer died before it had submitted one, or a
-        supervisor after it had freed the slot.
-        """
-        latest_ns = self.clock.wall_ns() - _ORPHAN_NS
-        for path in self.directory.spool.iterdir():
-            # Not a name of ours; or a producer is just giving it its last one.
-            with suppress(ValueError, FileNotFoundError):
-                task_id = bytes.fromhex(path.name[:32])
-                is_old = path.stat().st_mtime_ns < latest_ns
-                is_needed = self.core.find(task_id) or task_id in self.dead_letters
-                if is_old and not is_needed:
-                    _unlink(path)
+    def _settle(self, slot: SlotView, cause: Cause) -> bool:
+        """Judge one; what cannot be judged is given up, and stops no other."""
+        unreadable = self.station.unreadable
+        if self.crew.unkillable.holder_of(slot) is not None:
+            return False
+        if unreadable.has(slot):
+            return unreadable.finish(slot)
+        try:
+            return self.judge.judge(slot, cause)
+        except Exception as error:
+            return unreadable.give_up(slot, error)
 
     def _on_corrupt(self, event: Event) -> None:
         kind, number = (
@@ -306,10 +311,6 @@ class Supervisor:
             result_ttl_ns=self.config.result_ttl_ns,
             queues=self.config.queues,
         )
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
 
 
 def _open_bell(path: Path) -> Segment:

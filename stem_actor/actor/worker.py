@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from stem_actor.actor.birth import Birth
 from stem_actor.actor.descriptors import are_left
@@ -20,25 +20,25 @@ from stem_actor.engine.execute import Report, execute
 from stem_actor.engine.wish import NO_WISH, wish_of
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
+from stem_actor.model.verdict import VERDICT
+from stem_actor.payload.wire import MAX_DEPTH, MAX_NODES
 from stem_actor.policy.strategy import RetryStrategy
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.mailbox import Grant, Mailbox
 from stem_actor.ring.native import Status, ffi, lib, raise_for
 from stem_actor.ring.producer import Kind, RingProducer
-from stem_actor.ring.record import SPOOLED
+from stem_actor.ring.record import ARGS_HEADERS_META, SPOOLED
 from stem_actor.ring.segment import open_segment
-from stem_actor.ring.spool import Spool
+from stem_actor.ring.spool import Spool, result_name
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.outcome import add_verdict, pack_failure
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import SyncTask
 
-__all__ = ["CHILD_LEFT", "Hooks", "WorkerActor", "open_mailbox"]
+__all__ = ["CHILD_LEFT", "Hooks", "WorkerActor", "open_mailbox", "refusal"]
 
 _SLICE_NS: Final = 100_000_000
 _ROOM_NS: Final = 1_000_000_000
-NODES_MAX: Final = 100_000
-DEPTH_MAX: Final = 64
 #: Above this a result goes to the spool; the second, when the arena is short.
 _RESULT_MAX: Final = 60_000
 _SMALL: Final = 1024
@@ -183,9 +183,9 @@ class WorkerActor:
             report = execute(task, delivery, runtime, strategy=self.strategy)
             report = self.end(runtime, report)
         except PayloadError as error:  # the body is not where its claim check says
-            return _failure(error)
+            return refusal(error, "bad-arguments", runtime)
         else:
-            return self.fit(grant, report)
+            return self.fit(runtime, grant, report)
         finally:
             if self.is_child:
                 os._exit(CHILD_LEFT)
@@ -198,6 +198,8 @@ class WorkerActor:
         now = time.monotonic_ns()
         if now - self._used_at_ns > _BRIEF_NS or grant.raw.meters:
             self._used, self._used_at_ns = self.mailbox.measure(), now
+        if grant.raw.heard:
+            self.mailbox.report(grant, Kind.STARTED)
         return WorkerRuntime(
             self.mailbox, grant, self.children, self.interrupter.strike, self._used, now
         )
@@ -224,6 +226,7 @@ class WorkerActor:
         body = ffi.buffer(raw.body, raw.body_len)[:]
         if raw.flags & SPOOLED:
             body = self.spool.get(body)
+            require_decodable(body, len(body), raw.task[3])
         wish = wish_of(grant.error()) if raw.error_len else NO_WISH
         return Delivery(
             ffi.buffer(raw.task + 16, 16)[:],
@@ -235,9 +238,18 @@ class WorkerActor:
             raw.flags,
             wish.max_retries,
             wish.load_policy,
+            raw.soft_ns,
+            raw.hard_ns,
         )
 
-    def fit(self, grant: Grant, report: Report, *, wait_s: float = _SPOOL_S) -> Report:
+    def fit(
+        self,
+        runtime: WorkerRuntime,
+        grant: Grant,
+        report: Report,
+        *,
+        wait_s: float = _SPOOL_S,
+    ) -> Report:
         """
         Move a result that is too large for the ring to the spool.
 
@@ -249,18 +261,18 @@ class WorkerActor:
             return report  # a retry carries its delay, and an error that is bounded
         if size <= _RESULT_MAX and (size <= _SMALL or not self.mailbox.has_pressure):
             return report
-        name = f"{grant.task_id().hex()}.{grant.starts}.out"
+        name = result_name(grant.task_id(), grant.starts)
         deadline = time.monotonic() + wait_s
         while True:
             try:
                 claim = self.spool.put(name, report.payload, path="the result")
             except PayloadTooLarge as error:
-                return _failure(error)
+                return refusal(error, "bad-result", runtime)
             except PayloadError as error:  # no room: for a file, that is
                 if size <= _RESULT_MAX:
                     return report
                 if time.monotonic() >= deadline:
-                    return _failure(error)
+                    return refusal(error, "bad-result", runtime)
                 time.sleep(_SPOOL_AGAIN_S)
             else:
                 return Report(report.kind, claim, _IS_SPOOLED)
@@ -273,20 +285,49 @@ class WorkerActor:
             return Report(Kind.EXPIRED, b"")
         if raw.body_len <= 256:  # cannot hold enough to matter
             return None
-        rc = lib.sa_prescan(raw.body, raw.body_len, NODES_MAX, DEPTH_MAX, _NODES)
-        if rc == Status.OK:
-            return None
-        why = (
-            f"more than {NODES_MAX:,} values or {DEPTH_MAX} levels"
-            if rc == Status.TOO_LARGE
-            else "it is not one whole MessagePack value"
-        )
-        error = TaskError(type="PayloadError", message=f"the body was refused: {why}")
-        return Report(Kind.FAILED, pack_failure(error))
+        if raw.flags & SPOOLED:
+            return None  # it is a claim check; what it stands for is scanned later
+        try:
+            require_decodable(raw.body, raw.body_len, raw.task[3])
+        except PayloadError as error:
+            return refusal(error, "bad-arguments")
+        return None
 
 
-def _failure(error: PayloadError) -> Report:
-    return Report(Kind.FAILED, pack_failure(TaskError.from_exception(error)))
+def require_decodable(body: Any, size: int, kind: int) -> None:
+    """
+    Refuse a body that would cost more to decode than one may.
+
+    Args:
+        body: Its bytes, in C or in Python.
+        size: How many.
+        kind: The kind of ``TaskHead``.
+
+    Raises:
+        PayloadError: If it is malformed, too deep, or of too many values.
+    """
+    nodes_max, depth_max = MAX_NODES, MAX_DEPTH
+    if kind == ARGS_HEADERS_META:  # each of the three may be as large
+        nodes_max, depth_max = 3 * MAX_NODES + 1, MAX_DEPTH + 1
+    rc = lib.sa_prescan(body, size, nodes_max, depth_max, _NODES)
+    if rc == Status.OK:
+        return
+    why = (
+        f"more than {nodes_max:,} values or {depth_max} levels"
+        if rc == Status.TOO_LARGE
+        else "it is not one whole MessagePack value"
+    )
+    raise PayloadError(f"the body was refused: {why}", path="args")
+
+
+def refusal(
+    error: PayloadError, reason: str, runtime: WorkerRuntime | None = None
+) -> Report:
+    """Return the report on a start whose body or result was refused for *error*."""
+    facts = {} if runtime is None else runtime.facts()
+    meta = {"reason": reason, VERDICT: {"reason": "raised", **facts}}
+    failure = TaskError.from_exception(error, meta=meta)
+    return Report(Kind.FAILED, pack_failure(failure))
 
 
 _NODES: Final = ffi.new("uint32_t *") if ffi is not None else None

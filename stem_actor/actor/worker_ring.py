@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from stem_actor.ring.core import Core
+from stem_actor.ring.directory import set_aside
 from stem_actor.ring.native import Status, lib, raise_for
 from stem_actor.ring.segment import Segment, create_segment, open_segment
 
@@ -36,7 +37,7 @@ def open_worker_ring(path: Path, index: int, core: Core, *, cells: int) -> Segme
         if lib.sa_ring_attach(ring.at, ring.size) != Status.CORRUPT:
             return ring
         ring.close()
-        path.rename(path.with_suffix(".bad"))
+        set_aside(path)
         core.stats_row.corrupt += 1
     size = lib.sa_ring_size(cells, _SUBMIT_BYTES, _OUTBOX_BYTES)
     ring = create_segment(path, size)

@@ -64,7 +64,10 @@ def purge_queue(directory: RingDirectory, queue: str) -> int:
         answer = connection.request("purge", queue=queue)
         if not answer["found"]:
             raise _unknown(connection, queue)
-    Output().line(f"{answer['purged']:,} tasks of {queue} cancelled")
+    output = Output()
+    output.line(f"{answer['purged']:,} tasks of {queue} cancelled")
+    if answer["left"]:
+        output.line(f"{answer['left']:,} are left: {answer['why']}")
     return 0
 
 

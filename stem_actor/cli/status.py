@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from stem_actor.cli.output import Output
@@ -40,6 +42,7 @@ def command(directory: RingDirectory, as_json: bool) -> int:
             "retries": stats["retried"],
             "starts": stats["starts"],
             "crashes": stats["crashes"],
+            "repeated": stats["repeated"],
             "dead letters": stats["deadLetters"],
             "producers": stats["producers"] - 1,  # this command is one
         }
@@ -52,10 +55,16 @@ def command(directory: RingDirectory, as_json: bool) -> int:
                 row["index"],
                 str(row["pid"]),
                 row["phase"],
-                "spare" if row["spare"] else "works",
+                _role(row),
                 row["finished"],
             )
             for row in workers
         ],
     )
     return 0
+
+
+def _role(row: dict[str, Any]) -> str:
+    if row["stuckSinceNs"]:
+        return "cannot be killed"
+    return "spare" if row["spare"] else "works"

@@ -211,7 +211,10 @@ class DeadLetters:
             return unpack_failure(row["error"])
         except PayloadError:  # a list cuts long ones off
             whole = self._row(row["id"])
+        try:
             return TaskError() if whole is None else unpack_failure(whole["error"])
+        except PayloadError as error:
+            return TaskError(type="Unreadable", message=f"the entry's error: {error}")
 
     def _replay(self, task_id: bytes, delay_ns: int) -> Replay | None:
         row = self._row(task_id)

@@ -52,7 +52,11 @@ class QueueControl:
         return self._set(paused=False)
 
     def purge(self) -> int:
-        """Cancel every task that waits in it; returns how many."""
+        """
+        Cancel the tasks that wait in it; returns how many.
+
+        What is submitted meanwhile may stay.
+        """
         return int(self._connection.request("purge", queue=self.name)["purged"])
 
     def _set(self, *, paused: bool) -> bool:

@@ -31,7 +31,7 @@ from stem_actor.policy.strategy import (
     RetryStrategy,
 )
 from stem_actor.ring.producer import Kind
-from stem_actor.ring.record import ACKS_EARLY
+from stem_actor.ring.record import ACKS_EARLY, pack_limits
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.outcome import pack_cancellation, pack_failure
@@ -133,7 +133,8 @@ def _interrupted(
         case "drain":
             error = _error_of(exc)
             return _failed(context, error, FailReason.LOST.value, verdict="collateral")
-    limit = TimedOut("soft", delivery.head.soft_ns, _error_of(exc).stack)
+    limit_ns = delivery.soft_ns or delivery.head.soft_ns
+    limit = TimedOut("soft", limit_ns, _error_of(exc).stack)
     return _decided(context, limit, exc, strategy)
 
 
@@ -170,13 +171,20 @@ def _decided(
     if later:
         facts[NEXT] = later
     error = replace(outcome.error, meta={**outcome.error.meta, **facts})
-    return Report(Kind.RETRY, _packed(context, error, verdict), outcome.delay_ns)
+    payload = _packed(context, error, verdict)
+    if outcome.time_limit_ns is None and outcome.soft_time_limit_ns is None:
+        return Report(Kind.RETRY, payload, outcome.delay_ns)
+    limits = pack_limits(outcome.soft_time_limit_ns, outcome.time_limit_ns)
+    return Report(Kind.RETRY_LIMITED, limits + payload, outcome.delay_ns)
 
 
 def _exited(context: TaskContext, exc: BaseException) -> Report:
     """The handler tried to end the worker: never retried, for it would do it again."""
     error = _error_of(exc)
     if not isinstance(exc, SystemExit):
+        if not error.message:  # as a KeyboardInterrupt has none
+            message = f"the handler raised {error.type}, which is no Exception"
+            error = replace(error, message=message)
         return _failed(context, error, type(exc).__name__)
     meta: dict[str, object] = {}
     if exc.code is None or isinstance(exc.code, int):

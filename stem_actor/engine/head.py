@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, cast
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from stem_actor.errors import PayloadError, PayloadTooLarge, SettingsError
 from stem_actor.model.duration import from_ns
@@ -106,16 +106,20 @@ def policy_of(head: TaskHead) -> TaskRetryPolicy | None:
     """
     if not head.flags & POLICY:
         return None
-    filters = unpack(head.options) if head.options else {}
-    names = cast("dict[str, list[str]]", filters if isinstance(filters, dict) else {})
-    return TaskRetryPolicy(
-        backoff=bool(head.flags & BACKOFF),
-        default_delay=from_ns(head.retry_base_ns),
-        backoff_max=from_ns(head.retry_max_ns) if head.retry_max_ns else None,
-        jitter=bool(head.flags & JITTER),
-        auto_retry_for=tuple(names.get(_RETRY, ())),
-        dont_auto_retry_for=tuple(names.get(_NEVER, ())),
-    )
+    options = _options_of(head)
+    try:
+        return TaskRetryPolicy(
+            backoff=bool(head.flags & BACKOFF),
+            default_delay=from_ns(head.retry_base_ns),
+            backoff_max=from_ns(head.retry_max_ns) if head.retry_max_ns else None,
+            jitter=bool(head.flags & JITTER),
+            auto_retry_for=_names_in(options, _RETRY),
+            dont_auto_retry_for=_names_in(options, _NEVER),
+        )
+    except (ValueError, OverflowError) as error:
+        raise PayloadError(
+            f"the retry policy of the task is out of range: {error}", path="options"
+        ) from error
 
 
 def meters_of(head: TaskHead) -> tuple[int | None, int | None]:
@@ -127,13 +131,32 @@ def meters_of(head: TaskHead) -> tuple[int | None, int | None]:
     """
     if not head.meters:
         return None, None
-    options = unpack(head.options)
+    options = _options_of(head)
+    return _number_in(options, _MEMORY), _number_in(options, _CPU)
+
+
+def _options_of(head: TaskHead) -> dict[object, object]:
+    options = unpack(head.options) if head.options else {}
     if not isinstance(options, dict):
         raise PayloadError("the options of the task are no map", path="options")
-    memory, cpu_ns = options.get(_MEMORY), options.get(_CPU)
-    return (
-        memory if isinstance(memory, int) else None,
-        cpu_ns if isinstance(cpu_ns, int) else None,
+    return options
+
+
+def _names_in(options: dict[object, object], key: str) -> tuple[str, ...]:
+    names = options.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(it, str) for it in names):
+        raise PayloadError(
+            f"{key!r} in the options of the task is no list of names", path="options"
+        )
+    return tuple(names)
+
+
+def _number_in(options: dict[object, object], key: str) -> int | None:
+    number = options.get(key)
+    if number is None or (type(number) is int and number >= 0):
+        return number
+    raise PayloadError(
+        f"{key!r} in the options of the task is no number", path="options"
     )
 
 
@@ -205,14 +228,18 @@ def _pack_options(name: str, options: dict[str, object]) -> bytes:
 
 
 def check_options(
-    place: str, options: TaskOptions, enqueue: TaskEnqueueOptions | None = None
+    place: str,
+    options: TaskOptions,
+    enqueue: TaskEnqueueOptions | None = None,
+    refused: Iterable[str] = (),
 ) -> None:
     """
-    Refuse what ``option_problems`` finds.
+    Refuse what ``option_problems`` finds, and what the task has *refused* itself.
 
     Raises:
         SettingsError: With every problem; *place* stands before each.
     """
-    problems = [f"{place}: {problem}" for problem in option_problems(options, enqueue)]
+    found = (*refused, *option_problems(options, enqueue))
+    problems = [f"{place}: {problem}" for problem in found]
     if problems:
         raise SettingsError(problems)

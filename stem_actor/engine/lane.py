@@ -96,7 +96,8 @@ class RingLane:
             PayloadTooLarge: If the filters of the retry policy are too many.
         """
         merged = merge_options(task.options, call=options, enqueue=enqueue)
-        check_options(f"{task.place}: task {task.name}", merged, enqueue)
+        refused = task.option_problems(merged)
+        check_options(f"{task.place}: task {task.name}", merged, enqueue, refused)
         self._line = line
         self._options = enqueue or _DEFAULTS
         self._head = build_head(task.name, merged)

@@ -168,7 +168,9 @@ def check_queue(value: object) -> None:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise ValueError(f"queue must be a printable name, not {value!r}")
     if len(value.encode()) > _QUEUE_BYTES:
-        raise ValueError(f"queue must be at most {_QUEUE_BYTES} bytes, not {value!r}")
+        raise ValueError(
+            f"queue must be at most {_QUEUE_BYTES} bytes, not {value[:80]!r}…"
+        )
 
 
 def _ns(value: Duration | None, name: str) -> int | None:

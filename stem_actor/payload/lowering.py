@@ -131,7 +131,8 @@ def _custom_types(found: object, seen: set[int]) -> Iterator[type]:
         return
     seen.add(id(found))
     if isinstance(found, msgspec.inspect.CustomType):
-        yield found.cls
+        if found.cls is not object:  # that is any value, as Any is
+            yield found.cls
     elif isinstance(found, msgspec.inspect.Type | msgspec.inspect.Field):
         for name in found.__struct_fields__:
             yield from _custom_types(getattr(found, name), seen)

@@ -13,17 +13,27 @@ first, flat ones at the speed of C.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from stem_actor.errors import PayloadError
 from stem_actor.model.error import class_name
 
-__all__ = ["MAX_DEPTH", "child_path", "pack_args", "pack_value", "unpack"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "child_path",
+    "pack_args",
+    "pack_value",
+    "unpack",
+]
 
 MAX_DEPTH: Final = 64
 """Containers inside one another; the worker's scan before decoding allows as many."""
+
+MAX_NODES: Final = 100_000
+"""Values in one, keys and containers counted: what decoding may cost; likewise."""
 
 _FLAT: Final = frozenset({type(None), bool, int, float, str, bytes})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
@@ -67,9 +77,12 @@ def pack_value(value: object, *, path: str = "value") -> bytes:
     if type(value) not in _FLAT and not _is_plain(value, MAX_DEPTH):
         raise _explain(value, path)
     try:
-        return _encode(value)
+        packed = _encode(value)
     except (OverflowError, UnicodeEncodeError, ValueError) as error:
         raise _explain(value, path) from error
+    if len(packed) > MAX_NODES:  # each takes a byte at least
+        _require_few(value, path)
+    return packed
 
 
 def unpack(buffer: bytes | bytearray | memoryview) -> object:
@@ -123,6 +136,52 @@ def _is_plain(value: object, depth: int) -> bool:
     return all(type(item) in _FLAT or _is_plain(item, depth - 1) for item in items)
 
 
+def _require_few(value: object, path: str) -> None:
+    """
+    Refuse a plain *value* of more than ``MAX_NODES`` values.
+
+    Raises:
+        PayloadError: It names the deepest part that is too large by itself.
+    """
+    if _count(value) <= MAX_NODES:
+        return
+    for key, item in _pairs(value):
+        _require_few(item, child_path(path, key))
+    raise PayloadError(
+        f"{path} has more than {MAX_NODES:,} values in it",
+        path=path,
+        hint="pass large data as bytes, or a reference to where it is kept",
+    )
+
+
+def _count(value: object) -> int:
+    """Return how many values *value* is, or any number above ``MAX_NODES``."""
+    total, waiting = 0, [value]
+    while waiting and total <= MAX_NODES:
+        one = waiting.pop()
+        total += 1
+        if isinstance(one, dict):
+            total += len(one)
+            items: Iterable[object] = one.values()
+        elif isinstance(one, list | tuple):
+            items = one
+        else:
+            continue
+        if _FLAT.issuperset(map(type, items)):
+            total += len(one)
+        else:
+            waiting.extend(items)
+    return total
+
+
+def _pairs(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    return ()
+
+
 def _explain(value: object, path: str) -> PayloadError:
     """Return the error for the first place in *value* that has no wire form."""
     place = _first_problem(value, path, MAX_DEPTH)
@@ -141,12 +200,7 @@ def _first_problem(value: object, path: str, depth: int) -> PayloadError | None:
             path=path,
             hint="does it contain itself?",
         )
-    pairs: Iterable[tuple[object, object]]
-    if isinstance(value, dict):
-        pairs = value.items()
-    else:
-        pairs = enumerate(cast("list[object]", value))
-    for key, item in pairs:
+    for key, item in _pairs(value):
         below = child_path(path, key)
         if type(value) is dict and (type(key) is not str or _lone_surrogate(key)):
             return PayloadError(

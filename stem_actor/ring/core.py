@@ -30,6 +30,10 @@ _VAR: Final = struct.Struct("<IIHHHHq")
 _EVENTS: Final = 1024
 _STEP_NS: Final = 2_000_000
 _PAGE: Final = 4096
+_LOW: Final = 0xFFFFFFFF
+_MS: Final = 1_000_000
+#: ``SA_LIMITS_BITS``
+_LIMITS_BITS: Final = 60
 _SLOT_BYTES: Final = 128
 _QUEUES: Final = 256
 #: Where a slot has its id.
@@ -93,7 +97,7 @@ class Event(NamedTuple):
 
 
 class SlotView(NamedTuple):
-    """A copy of one slot."""
+    """A copy of one slot; *stamp* is ``finished_ns``, under both of its meanings."""
 
     number: int
     state: int
@@ -106,7 +110,7 @@ class SlotView(NamedTuple):
     out_len: int
     out_kind: int
     queue: int
-    finished_ns: int
+    stamp: int
     attempt: int
     starts: int
     crashes: int
@@ -114,6 +118,18 @@ class SlotView(NamedTuple):
     fault: int
     marks: int
     due_ns: int
+
+    @property
+    def finished_ns(self) -> int:
+        """Wall time of the end; 0: it has not ended."""
+        return self.stamp if self.state == State.FINISHED else 0
+
+    @property
+    def own_limits_ns(self) -> tuple[int, int]:
+        """Soft and hard limit that an attempt has set for the next; 0: the head's."""
+        if self.state == State.FINISHED or self.stamp >> _LIMITS_BITS:
+            return 0, 0
+        return (self.stamp & _LOW) * _MS, (self.stamp >> 32) * _MS
 
 
 def create_core(path: Path, *, slots: int, arena_bytes: int) -> Segment:
@@ -236,6 +252,16 @@ class Core:
         data = ffi.buffer(self._events, n * _EVENT.size)
         return [Event._make(row) for row in _EVENT.iter_unpack(data)]
 
+    def listen(self, wanted: int) -> None:
+        """Tell news of the types whose bits stand in *wanted* from now on; 0: none."""
+        lib.sa_core_listen(self.handle, wanted)
+
+    def news(self) -> tuple[bytes, int]:
+        """Take the news that wait, and how many found no room so far."""
+        size, dropped = ffi.new("uint32_t *"), ffi.new("uint64_t *")
+        at = lib.sa_core_news(self.handle, size, dropped)
+        return bytes(ffi.buffer(at, size[0])), int(dropped[0])
+
     # --- looking
 
     def slot(self, number: int) -> SlotView:
@@ -287,6 +313,29 @@ class Core:
         number = lib.sa_core_find(self.handle, task_id)
         return None if number == NO_SLOT else self.slot(number)
 
+    def submitted(self, task_id: bytes) -> tuple[bytes, bool] | None:
+        """
+        Return the record of a task that is accepted and in no slot yet, and whether it
+        was revoked; None if it waits in no submit ring. Looks through all of them.
+        """
+        record, size = ffi.new("uint8_t[]", lib.SA_RECORD_MAX), ffi.new("uint32_t *")
+        rc = lib.sa_core_find_submitted(self.handle, task_id, record, size)
+        if rc != Status.OK:
+            return None
+        is_revoked = bool(lib.sa_core_is_revoked(self.handle, task_id))
+        return bytes(ffi.buffer(record, size[0])), is_revoked
+
+    def revoke_submitted(self, task_id: bytes, payload: bytes) -> int:
+        """
+        Have such a task cancelled when it is admitted; returns a ``Status``.
+
+        Args:
+            task_id: Its id.
+            payload: Its outcome.
+        """
+        size = len(payload)
+        return int(lib.sa_core_revoke_submitted(self.handle, task_id, payload, size))
+
     def record(self, slot: SlotView) -> bytes:
         """Return the bytes of the slot's task record; empty once it is given up."""
         return self._bytes(slot.body_at, slot.body_len)
@@ -325,6 +374,11 @@ class Core:
         """Return how many tasks wait in open queues, and since when (monotonic)."""
         since = ffi.new("int64_t *")
         return int(lib.sa_core_oldest_ready(self.handle, since)), int(since[0])
+
+    def backlog(self) -> tuple[int, int]:
+        """The same with the tasks in workers' mailboxes, which have not started."""
+        since = ffi.new("int64_t *")
+        return int(lib.sa_core_backlog(self.handle, since)), int(since[0])
 
     def running(self, worker: int, cell: int) -> tuple[int, int] | None:
         """Return slot and start time of what runs in a worker's cell."""

@@ -7,16 +7,26 @@ import os
 import re
 import secrets
 import stat
+import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from stem_actor.errors import RingError, RingInUse, SettingsError
 
-__all__ = ["RingDirectory", "parse_ring_url"]
+__all__ = ["RingDirectory", "parse_ring_url", "set_aside"]
 
+_BAD = ".bad"
+_BAD_MAX = 3
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _SOCKET_MAX = 107  # of ``sun_path``, 108 bytes with its end
+
+_FLOCK = struct.Struct("hhqqi4x")  # type, whence, start, length, pid
+_WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_PID_CHARS = 20
+_LOOKS_MAX = 20
+_LOOK_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +82,12 @@ class RingDirectory:
         rings = self.path.glob("w-*.ring")
         return max((int(path.stem.removeprefix("w-")) + 1 for path in rings), default=0)
 
-    def producer_ring(self, ring_id: int, pid: int) -> Path:
-        """The ring of a producer; its pid tells a later supervisor whose it is."""
-        return self.path / f"p-{ring_id:010d}-{pid}.ring"
+    def producer_ring(self, ring_id: int, pid: int, born: int) -> Path:
+        """
+        The ring of a producer. Its pid, and its birth in clock ticks since boot, tell
+        a later supervisor whose it is, as pids are given again.
+        """
+        return self.path / f"p-{ring_id:010d}-{pid}-{born}.ring"
 
     def producer_rings(self) -> list[Path]:
         """The ring files that producers have, oldest id first."""
@@ -94,8 +107,10 @@ class RingDirectory:
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.path.parent == _runtime_root():  # it lies where anybody may write
+                _check(self.path.parent)
             self.path.mkdir(mode=0o700, exist_ok=True)
-            self._check()
+            _check(self.path)
             self.spool.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise RingError(
@@ -103,50 +118,43 @@ class RingDirectory:
                 hint="set runtime_dir to a directory that this user can write",
             ) from error
 
-    def _check(self) -> None:
-        """Refuse a directory of somebody else, before anything is put into it."""
-        facts = os.lstat(self.path)
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
-            raise RingError(f"{self.path} is not a directory of this user")
-        if facts.st_mode & 0o077:
-            raise RingError(
-                f"{self.path} can be read by other users", hint="chmod 700 it"
-            )
-
     def take_lock(self) -> int:
         """
         Lock the ring for the one supervisor it may have; returns the held fd.
 
-        The kernel drops the lock with its holder, however that one dies.
+        The kernel drops the lock with its holder, however that one dies. It belongs
+        to the open file, as that of ``flock`` does, but others can ask for it without
+        taking it, not even for a moment.
 
         Raises:
             RingInUse: If another process holds it; names its pid.
+            OSError: If the file cannot be made or written.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(self.lock, flags, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = _pid_in(fd)
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+            # Never truncated: on a full disk its block may not come back.
+            os.pwrite(fd, f"{os.getpid():<{_PID_CHARS}}".encode(), 0)
+        except (BlockingIOError, PermissionError):
+            owner = _holder_of(fd)
             os.close(fd)
-            raise RingInUse(owner, path=str(self.path)) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
+            raise RingInUse(owner or 0, path=str(self.path)) from None
+        except BaseException:
+            os.close(fd)
+            raise
         return fd
 
     def owner(self) -> int | None:
         """The pid of the running supervisor, or None."""
         try:
-            fd = os.open(self.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _pid_in(fd)
+            return _holder_of(fd)
         finally:
             os.close(fd)
-        return None
 
 
 def parse_ring_url(url: str, runtime_dir: str | Path | None = None) -> RingDirectory:
@@ -178,6 +186,14 @@ def parse_ring_url(url: str, runtime_dir: str | Path | None = None) -> RingDirec
     return _short(RingDirectory(root / parts.netloc, is_anonymous=False))
 
 
+def set_aside(path: Path) -> None:
+    """Keep a ring that cannot be used for diagnosis, as ``.bad``: the latest three."""
+    path.rename(path.with_suffix(_BAD))
+    kept = sorted(path.parent.glob(f"*{_BAD}"), key=lambda it: it.stat().st_ctime_ns)
+    for old in kept[:-_BAD_MAX]:
+        old.unlink(missing_ok=True)
+
+
 def _short(directory: RingDirectory) -> RingDirectory:
     """Refuse a path that the kernel could not bind the control socket to."""
     size = len(os.fsencode(directory.socket.absolute()))
@@ -192,6 +208,21 @@ def _short(directory: RingDirectory) -> RingDirectory:
     return directory
 
 
+def _check(path: Path) -> None:
+    """Refuse a directory of somebody else, before anything is put into it."""
+    facts = os.lstat(path)
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise RingError(
+            f"{path} is not a directory of this user",
+            hint="remove it, or set runtime_dir to a directory of yours",
+        )
+    if facts.st_mode & 0o077:
+        raise RingError(
+            f"{path} is open to other users (mode {stat.S_IMODE(facts.st_mode):o})",
+            hint=f"chmod 700 {path}",
+        )
+
+
 def _runtime_root() -> Path:
     """
     The default place of rings: shared memory, one directory a user.
@@ -204,6 +235,25 @@ def _runtime_root() -> Path:
     return root / f"stem-{os.geteuid()}"
 
 
-def _pid_in(fd: int) -> int:
-    text = os.pread(fd, 20, 0).decode("ascii", "replace")
-    return int(text) if text.isdecimal() else 0
+def _holder_of(fd: int) -> int | None:
+    """
+    Return the pid of the process that holds the lock; None if nobody does.
+
+    The name of an open file's lock is not known to the kernel, so its holder writes
+    it into the file, a moment later: a dead one's is not believed for that long.
+    """
+    pid = 0
+    for _ in range(_LOOKS_MAX):
+        if not _is_locked(fd):
+            return None
+        text = os.pread(fd, _PID_CHARS, 0).decode("ascii", "replace").strip()
+        pid = int(text) if text.isdecimal() else 0
+        if pid and os.path.exists(f"/proc/{pid}"):
+            return pid
+        time.sleep(_LOOK_S)
+    return pid
+
+
+def _is_locked(fd: int) -> bool:
+    found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+    return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)

@@ -10,11 +10,13 @@ from stem_actor.errors import RingCorrupt, RingError, RingVersionMismatch
 __all__ = ["LAYOUT", "Status", "ffi", "is_supported", "lib", "raise_for", "require"]
 
 #: Layout version of the arena that this build reads and writes.
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 
 ffi: Any
 lib: Any
 try:
+    if not sys.platform.startswith("linux"):
+        raise ImportError(f"there is none for {sys.platform}")
     from stem_actor._core import ffi, lib  # type: ignore[no-redef]
 except ImportError as error:  # another platform, or a source tree that is not built
     ffi = lib = None

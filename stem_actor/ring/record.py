@@ -11,8 +11,10 @@ from stem_actor.errors import RingCorrupt
 
 __all__ = [
     "HEAD",
+    "LIMIT_MAX_NS",
     "TaskHead",
     "TaskRecord",
+    "pack_limits",
     "type_hash",
     "unpack_record",
 ]
@@ -39,12 +41,25 @@ JITTER: Final = 128
 MEMORY: Final = 1
 CPU: Final = 2
 
+LIMIT_MAX_NS: Final = ((1 << 28) - 1) * 1_000_000
+"""The longest limit that an attempt can set for the next ones, some three days."""
+
+#: ``struct sa_limits``
+_LIMITS: Final = struct.Struct("<II")
+
 _NO_ID: Final = bytes(16)
 
 
 def type_hash(name: str) -> int:
     """Return the 64-bit hash by which workers look a task name up."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+
+
+def pack_limits(soft_ns: int | None, hard_ns: int | None) -> bytes:
+    """Return what stands before the payload of a RETRY_LIMITED; None: the record's."""
+    return _LIMITS.pack(
+        -(-(soft_ns or 0) // 1_000_000), -(-(hard_ns or 0) // 1_000_000)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

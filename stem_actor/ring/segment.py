@@ -120,6 +120,14 @@ def _fresh(path: Path) -> Path:
 
 
 def _no_room(path: Path, size: int, error: OSError) -> RingError:
+    if error.errno == errno.EFBIG:
+        import resource  # which not every platform has
+
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        return RingError(
+            f"a file may have {most >> 20} MiB here, and {path} needs {size >> 20} MiB",
+            hint="raise RLIMIT_FSIZE (ulimit -f), or lower slots and arena_bytes",
+        )
     if error.errno != errno.ENOSPC:
         return RingError(f"{path} cannot be filled: {error.strerror}")
     free = os.statvfs(path.parent)

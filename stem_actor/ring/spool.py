@@ -13,15 +13,27 @@ from stem_actor.ids import new_id
 from stem_actor.ring.native import lib
 from stem_actor.ring.record import HEAD, SPOOLED
 
-__all__ = ["INLINE_MAX", "Spool", "is_claim"]
+__all__ = [
+    "INLINE_MAX",
+    "RESULT_SUFFIX",
+    "Spool",
+    "args_name",
+    "claimed_name",
+    "is_claim",
+    "result_name",
+]
 
 #: The largest record that travels inside the ring, head and names included.
 INLINE_MAX: Final = 60_000
 
-#: A claim check is no MessagePack: 0xc1 is the byte that the format never uses.
+RESULT_SUFFIX: Final = ".out"
+
+#: A claim check is no MessagePack: 0xc1 is the byte that the format never uses. The
+#: core reads size and token where ``SA_CLAIM_SIZE_AT`` and ``SA_CLAIM_TOKEN_AT`` say.
 _MARK: Final = b"\xc1stem-spool"
 _CLAIM: Final = struct.Struct("<QI")
 _FRESH: Final = ".tmp"
+_TOKEN_BYTES: Final = 4  # eight characters
 #: Where id and flags lie in a packed head, and the length of the queue's name.
 _ID: Final = slice(16, 32)
 _FLAGS_AT: Final = 1
@@ -38,9 +50,24 @@ def is_claim(payload: bytes) -> bool:
     return payload.startswith(_MARK)
 
 
+def args_name(task_id: bytes, token: str, size: int) -> str:
+    """Return the name of a file of arguments; *token* tells it from others."""
+    return f"{task_id.hex()}.{token}.{size}.args"
+
+
+def result_name(task_id: bytes, starts: int) -> str:
+    """Return the name of the file with the result of one start."""
+    return f"{task_id.hex()}.{starts}{RESULT_SUFFIX}"
+
+
+def claimed_name(payload: bytes) -> str | None:
+    """Return the file that *payload* stands for; None if it is no claim check."""
+    return _name_in(payload) if is_claim(payload) else None
+
+
 class Spool:
     """
-    Files by task id: ``ID.RANDOM.SIZE.args`` and ``ID.STARTS.out``.
+    Files by task id: ``ID.TOKEN.SIZE.args`` and ``ID.STARTS.out``.
 
     A file is written whole, then renamed, then named in a record: whoever reads a
     claim check finds every byte, and a crash before leaves only a ``.tmp``. The
@@ -130,7 +157,7 @@ class Spool:
         marked[_ID] = task_id
         marked[_FLAGS_AT] |= SPOOLED
         # A task that was enqueued under this id before keeps the file of its own.
-        name = f"{task_id.hex()}.{secrets.token_hex(4)}.{len(body)}.args"
+        name = args_name(task_id, secrets.token_hex(_TOKEN_BYTES), len(body))
         end = HEAD.size + int.from_bytes(head[_QUEUE_LEN], "little")
         queue = head[HEAD.size : end].decode()
         return bytes(marked), self.put(name, body, path="args", queue=queue)

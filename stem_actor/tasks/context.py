@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, TypeVar, overload
 
-from stem_actor.errors import PayloadError, SettingsError, TaskRetryRequest
+from stem_actor.errors import PayloadError, TaskRetryRequest
 from stem_actor.ids import format_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.ending import RetryRequested
@@ -17,6 +17,7 @@ from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
 from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
 from stem_actor.payload.lowering import raise_
+from stem_actor.ring.record import LIMIT_MAX_NS
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.handle import TaskHandle
@@ -250,26 +251,44 @@ class TaskContext:
             time_limit: Hard limit of the next attempts.
             soft_time_limit: Soft limit of the next attempts.
 
+        A limit that is not named stays as it is; both stay for all later attempts.
+
         Raises:
             TaskRetryRequest: Always; let it pass.
-            ValueError: If a value is out of range.
-            SettingsError: For a limit: the ring cannot change one between attempts
-                yet, and a limit that does not hold is worse than an error.
+            ValueError: If a value is out of range: limits are above 0, at most three
+                days, and the soft one is not above the hard one.
         """
-        if time_limit is not None or soft_time_limit is not None:
-            raise SettingsError(
-                ["context.retry cannot change limits on the ring yet"],
-                hint="set them where the task is defined or enqueued",
-            )
         if max_retries is not None:
             check_retries(max_retries)
+        hard_ns, soft_ns = self._next_limits(time_limit, soft_time_limit)
         request = RetryRequested(
             countdown_ns=None if countdown is None else to_ns(countdown, "countdown"),
             eta_ns=None if eta is None else to_wall_ns(eta, "eta"),
             retry_policy=retry_policy,
             max_retries=max_retries,
+            time_limit_ns=hard_ns,
+            soft_time_limit_ns=soft_ns,
         )
         raise TaskRetryRequest(request)
+
+    def _next_limits(
+        self, hard: Duration | None, soft: Duration | None
+    ) -> tuple[int | None, int | None]:
+        """Return hard and soft limit of the next attempts; None: as in the record."""
+        if hard is None and soft is None:
+            return None, None
+        hard_ns = (
+            self.delivery.hard_ns if hard is None else _limit_ns(hard, "time_limit")
+        )
+        soft_ns = self.delivery.soft_ns
+        if soft is not None:
+            soft_ns = _limit_ns(soft, "soft_time_limit")
+        if hard_ns and soft_ns > hard_ns:
+            raise ValueError(
+                f"the soft time limit of {soft_ns / 1e9:g} s must not be above the "
+                f"hard one of {hard_ns / 1e9:g} s; name both"
+            )
+        return hard_ns or None, soft_ns or None
 
     # --- children
 
@@ -310,3 +329,10 @@ class TaskContext:
     def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
         """As ``enqueue``, for a prepared call."""
         return self._enqueuer.enqueue_call(call)
+
+
+def _limit_ns(limit: Duration, name: str) -> int:
+    limit_ns = to_ns(limit, name)
+    if not 0 < limit_ns <= LIMIT_MAX_NS:
+        raise ValueError(f"{name} must be above 0 and at most three days, not {limit}")
+    return limit_ns

@@ -10,19 +10,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from stem_actor.model.enqueue_options import TaskOptionsDict
+from stem_actor.model.options import TaskOptions
 
-__all__ = ["default_name", "definition_problems", "place_of"]
+__all__ = ["coroutine_problems", "default_name", "definition_problems", "place_of"]
 
 _MAINS: Final = ("__main__", "__mp_main__")  # the second: in an importing zygote
+_PACKAGE: Final = f"{Path(__file__).parent.parent}/"
 _NAME_BYTES: Final = 255
+#: Limits of a process, which a coroutine has not for itself.
+_PROCESS_LIMITS: Final = ("memory_limit", "cpu_limit")
 
 
 def place_of(handler: Callable[..., Any]) -> str:
-    """Return where *handler* is defined, as ``file:line``."""
+    """
+    Return where *handler* is defined, as ``file:line``; of one without code, such as
+    a class or a builtin, where it is made a task.
+    """
     code = getattr(inspect.unwrap(handler), "__code__", None)
-    return (
-        repr(handler) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
-    )
+    if code is not None:
+        return f"{code.co_filename}:{code.co_firstlineno}"
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    if frame is None:
+        return repr(handler)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def default_name(handler: Callable[..., Any]) -> str:
@@ -48,6 +60,17 @@ def definition_problems(
     return problems + _unknown_options(options)
 
 
+def coroutine_problems(options: TaskOptions) -> list[str]:
+    """Return which of *options* cannot be honoured for a coroutine handler."""
+    return [
+        f"{name} needs a plain handler: a coroutine shares its process with others, "
+        "and what each of them uses cannot be told; write def instead of async def, "
+        "or set the marks of WorkerLifecycle"
+        for name in _PROCESS_LIMITS
+        if getattr(options, name) is not None
+    ]
+
+
 def _handler_problems(handler: Callable[..., Any]) -> list[str]:
     if not callable(handler):
         return [f"{handler!r} is no function"]
@@ -57,10 +80,23 @@ def _handler_problems(handler: Callable[..., Any]) -> list[str]:
         if is_wrong(handler):
             return ["a generator has no single result; return a list"]
     try:
-        inspect.signature(handler)
+        parameters = list(inspect.signature(handler).parameters)
     except (TypeError, ValueError):
         return ["its parameters cannot be read; call it from a function of your own"]
+    if _is_method(handler, parameters):
+        return [
+            "a method is no handler: no worker has the object; make it a function "
+            "outside of the class, or a @staticmethod below the decorator"
+        ]
     return []
+
+
+def _is_method(handler: Callable[..., Any], parameters: list[str]) -> bool:
+    """Whether *handler* is being defined in a class, as one that needs an object."""
+    outer, _, _ = getattr(handler, "__qualname__", "").rpartition(".")
+    in_class = bool(outer) and not outer.endswith("<locals>")
+    is_bound = inspect.ismethod(handler)
+    return in_class and not is_bound and parameters[:1] in (["self"], ["cls"])
 
 
 def _name_problems(name: object) -> list[str]:

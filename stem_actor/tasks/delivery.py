@@ -28,6 +28,8 @@ class Delivery:
         max_retries: A number that an earlier attempt asked for; None: the head's.
         load_policy: Returns the policy that an earlier attempt asked for; None: the
             head's is in force.
+        soft_ns: The soft limit in force; 0: none.
+        hard_ns: The hard limit in force; 0: none.
     """
 
     __slots__ = (
@@ -35,10 +37,12 @@ class Delivery:
         "attempt",
         "body",
         "flags",
+        "hard_ns",
         "kind",
         "load_head",
         "load_policy",
         "max_retries",
+        "soft_ns",
         "starts",
         "task_id",
     )
@@ -54,6 +58,8 @@ class Delivery:
         flags: int = 0,
         max_retries: int | None = None,
         load_policy: Callable[[], TaskRetryPolicy | None] | None = None,
+        soft_ns: int = 0,
+        hard_ns: int = 0,
     ) -> None:
         self.task_id = task_id
         self.attempt = attempt
@@ -64,6 +70,8 @@ class Delivery:
         self.load_head = load_head
         self.max_retries = max_retries
         self.load_policy = load_policy
+        self.soft_ns = soft_ns
+        self.hard_ns = hard_ns
         self._head: TaskHead | None = None
 
     @property

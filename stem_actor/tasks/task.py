@@ -19,6 +19,7 @@ from stem_actor.tasks.binder import Binder, build_binder
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import CURRENT
 from stem_actor.tasks.definition import (
+    coroutine_problems,
     default_name,
     definition_problems,
     place_of,
@@ -178,6 +179,8 @@ class Task(_Enqueueing[P, R]):
                 self.options = TaskOptions(**options)
             except InvalidOptions as error:
                 problems += error.problems
+            else:
+                problems += self.option_problems(self.options)
         if problems:
             raise SettingsError(
                 f"{self.place}: task {self.name}: {p}" for p in problems
@@ -190,6 +193,10 @@ class Task(_Enqueueing[P, R]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    def option_problems(self, options: TaskOptions) -> list[str]:
+        """Return which of *options* cannot be honoured for this kind of handler."""
+        return []
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -259,6 +266,9 @@ class SyncTask(Task[P, R]):
 
 class AsyncTask(Task[P, R]):
     """A task whose handler is a coroutine function."""
+
+    def option_problems(self, options: TaskOptions) -> list[str]:
+        return coroutine_problems(options)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the handler here, with a local context."""

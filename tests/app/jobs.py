@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stem_actor import StemApp, TaskContext, TaskRetryPolicy
 
@@ -76,6 +77,26 @@ def spin() -> None:
 def nap(seconds: float) -> str:
     time.sleep(seconds)
     return "rested"
+
+
+def wait_for_none(path: str) -> None:
+    while Path(path).exists():
+        time.sleep(0.005)
+
+
+def size_of(value: dict[str, object]) -> int:
+    return len(value)
+
+
+def many(count: int) -> list[int]:
+    return [0] * count
+
+
+def report_garbage(context: TaskContext, kind: str) -> None:
+    """Say in the worker's name what no decoder can read, then nothing any more."""
+    runtime: Any = context.runtime
+    number = {"failed": 2, "stopped": 12}[kind]
+    runtime._mailbox.report(runtime._grant, number, b"\xc1garbage")
 
 
 def stubborn() -> None:
@@ -204,6 +225,10 @@ HANDLERS = (
     (leave, {"name": "leave"}),
     (spin, {"name": "spin", "hard_time_limit": 0.2}),
     (nap, {"name": "nap"}),
+    (report_garbage, {"name": "report_garbage"}),
+    (wait_for_none, {"name": "wait_for_none"}),
+    (size_of, {"name": "size_of"}),
+    (many, {"name": "many"}),
     (nap, {"name": "nap_soft", "soft_time_limit": 0.1, "hard_time_limit": 5}),
     (stubborn, {"name": "stubborn", "soft_time_limit": 0.05, "hard_time_limit": 0.3}),
     (grandchild, {"name": "grandchild", "hard_time_limit": 0.5}),

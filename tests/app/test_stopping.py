@@ -137,19 +137,30 @@ def test_an_unwritable_runtime_directory_is_named(make_app: Maker) -> None:
         app.start()
 
 
-def test_an_arena_that_does_not_fit_says_how_much_there_is(make_app: Maker) -> None:
-    app = make_app(arena_bytes=1 << 33, runtime_dir="/dev/shm/stem-test-too-large")
-    free = os.statvfs("/dev/shm")
-    if free.f_bavail * free.f_frsize > 1 << 33:
-        app = make_app(arena_bytes=1 << 34, runtime_dir="/dev/shm/stem-test-too-large")
-    if free.f_bavail * free.f_frsize > 1 << 34:
-        pytest.skip("this machine has more shared memory than an arena may take")
+def test_an_arena_that_does_not_fit_says_how_much_there_is(tmp_path: Path) -> None:
+    rings = tmp_path / "rings"
+    program = f"""
+        import resource
+        from stem_actor import StemApp
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))
+        try:
+            StemApp(workers=1, slots=1024, arena_bytes=4 << 20,
+                    runtime_dir={str(rings)!r}).start()
+        except Exception as error:
+            print(type(error).__name__, error)
+        """
 
-    try:
-        with pytest.raises(RingError, match="MiB"):
-            app.start()
-    finally:
-        Path("/dev/shm/stem-test-too-large").rmdir()
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "a file may have 3 MiB here, and" in done.stdout, done
+    assert "core.seg needs 4 MiB; raise RLIMIT_FSIZE" in done.stdout
+    assert list(rings.iterdir()) == []
 
 
 def test_a_child_of_the_host_gets_an_error_and_the_host_goes_on(

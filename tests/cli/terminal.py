@@ -34,6 +34,14 @@ def add(a: int, b: int) -> int:
 def fail(why: str) -> None:
     raise RuntimeError(why)
 
+@app.task(soft_time_limit=0.1, hard_time_limit=0.4)
+def never_end() -> None:
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
 @app.task(queue="slow")
 def wait_for(path: str) -> str:
     while not os.path.exists(path):

@@ -171,14 +171,17 @@ def test_the_bell_is_heard_by_a_tree_that_was_started_again(place: Place) -> Non
         assert _eventfd_id(str(tree.supervisor()), 4) == ours
 
 
+def kill_guardian(tree: Tree) -> bool:
+    return tree.signal(tree.guardian(), signal.SIGKILL)
+
+
 def test_a_call_right_after_the_guardians_death_finds_a_new_one(place: Place) -> None:
     app = place.app()
     with app:
         tree = Tree(app.directory)
         for _ in range(5):
             # The call may still be answered by the supervisor that is dying.
-            assert wait_until(lambda: app.stats() and tree.guardian(), 20)
-            assert tree.signal(tree.guardian(), signal.SIGKILL)
+            assert wait_until(lambda: app.stats() and kill_guardian(tree), 20)
             assert app.stats()["live"] == 0
 
 

@@ -1,4 +1,7 @@
-"""Run the protocol model at any size: ``python -m tests.model --workers 3``."""
+"""
+Run the protocol model: ``python -m tests.model`` at each size above that of the tests,
+``python -m tests.model --workers 3`` at one size.
+"""
 
 import argparse
 import sys
@@ -7,12 +10,17 @@ from collections.abc import Sequence
 
 from .memory import State
 from .protocol import Protocol
-from .setup import Mutant, Setup
+from .setup import LARGER, Mutant, Setup
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Explore one model; return 0 if it is clean, 1 with a trace if it is not."""
-    setup = _setup(arguments)
+    """Explore the models; return 0 if all are clean, 1 with a trace if one is not."""
+    setups = (_setup(arguments),) if arguments else LARGER
+    return max(map(_explore, setups))
+
+
+def _explore(setup: Setup) -> int:
+    print(setup, flush=True)
     started = time.perf_counter()
     report = Protocol(setup).explore()
     seconds = time.perf_counter() - started

@@ -1,6 +1,6 @@
 """What to model: the size, and which ordering rule to break."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -44,3 +44,14 @@ class Setup:
     doubles: int = 0
     mutant: Mutant | None = None
     symmetry: bool = True
+
+
+#: What the tests explore.
+FULL = Setup(workers=3, tasks=2, crashes=2, batch=2, cells=2, lanes=2, doubles=1)
+
+#: What ``make model`` does: in each another number is larger.
+LARGER = (
+    replace(FULL, crashes=3),
+    replace(FULL, tasks=3, doubles=0),
+    replace(FULL, workers=4, batch=3),
+)

@@ -1,6 +1,5 @@
 """The ring protocol loses nothing and counts right; each broken rule is caught."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,16 +9,9 @@ from .__main__ import main
 from .explore import explore
 from .memory import State, canonical
 from .protocol import FAULTS, Protocol
-from .setup import Mutant, Setup
+from .setup import FULL, Mutant
 
-FULL = Setup(workers=3, tasks=2, crashes=2, batch=2, cells=2, lanes=2, doubles=1)
 SMALL = replace(FULL, workers=2)
-
-LARGER = (
-    replace(FULL, crashes=3),
-    replace(FULL, tasks=3, doubles=0),
-    replace(FULL, workers=4, batch=3),
-)
 
 # What the full model has today; a smaller count means that steps were lost.
 FULL_STATES_FLOOR = 170_000
@@ -61,17 +53,6 @@ def test_three_workers_two_crashes_and_batches_lose_nothing() -> None:
     assert report.is_clean
     assert report.states >= FULL_STATES_FLOOR
     assert report.labels.keys() == CORRECT_STEPS | FAULTS
-
-
-@pytest.mark.skipif(
-    os.environ.get("STEM_ACTOR_MODEL") != "large", reason="a minute: make model"
-)
-@pytest.mark.parametrize("setup", LARGER)
-def test_larger_models_lose_nothing(setup: Setup) -> None:
-    report = Protocol(setup).explore()
-
-    print(f"\n{setup}: {report.states:,} states, {report.steps:,} steps")
-    assert report.is_clean, (report.violation, report.trace)
 
 
 def test_the_model_of_the_mutants_is_clean_without_them() -> None:
@@ -131,5 +112,5 @@ def test_the_command_fails_with_a_trace_on_a_mutant(
 
     lines = capsys.readouterr().out.splitlines()
     assert code == 1
-    assert lines[1].startswith("P5 publish")
+    assert lines[2].startswith("P5 publish")
     assert lines[-1] == "VIOLATION A3: task 0 is admitted twice"

@@ -43,18 +43,18 @@ MUTANTS = (
     Mutant(
         "outcome: cell before slot word",
         "sa_complete.c",
-        "    int rc = ending(core, view);\n",
+        "    int rc = ending(core, worker, view);\n",
         "    if (cell != SA_NONE) {\n"
         "        sa_store_release(&actor->cells[cell], 0);\n"
         '        SA_CP("mutant");\n'
         "    }\n"
-        "    int rc = ending(core, view);\n",
+        "    int rc = ending(core, worker, view);\n",
     ),
     Mutant(
         "no CRC",
         "sa_spsc.c",
-        "        if (view->head.crc != record_crc(&view->head, view->payload, len))\n",
-        "        if (0)\n",
+        "    return view->head.crc == crc ? SA_OK : SA_CORRUPT;\n",
+        "    return view->head.crc == crc ? SA_OK : SA_OK;\n",
     ),
     Mutant(
         "no drain at a death",
@@ -165,6 +165,18 @@ MUTANTS = (
         "sa_run.c",
         "    if (anything_published(core)) {\n",
         "    if (0 && anything_published(core)) {\n",
+    ),
+    Mutant(
+        "a revoke is forgotten at the restart",
+        "sa_submitted.c",
+        "        if (slot != SA_NONE)\n            cancel(core, slot, at - 1);\n",
+        "        (void)slot;\n",
+    ),
+    Mutant(
+        "a revoke is forgotten at admission",
+        "sa_submitted.c",
+        "    if (at < revokes->count)\n        cancel(core, slot, at);\n",
+        "    (void)at;\n",
     ),
 )
 

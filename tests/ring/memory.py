@@ -36,6 +36,10 @@ class Kind(IntEnum):
     UNKNOWN = 6
     EXTEND = 7
     DUPLICATE = 8
+    EXPIRED = 9
+    HANDED_BACK = 10
+    EXTEND_LIMIT = 11
+    STOPPED = 12
 
 
 class Fault(IntEnum):
@@ -51,12 +55,14 @@ class Told(IntEnum):
     """``enum sa_event_type``, those the tests look at."""
 
     DEAD_LETTER = 1
+    FREED_SPOOL = 2
     CORRUPT = 3
     SOFT = 4
     HARD = 5
     HELD = 6
     PARKED = 7
     RETRIED = 8
+    METERED = 9
     WATCHED = 10
 
 

@@ -33,6 +33,9 @@ class SmallRing:
             self.taken.append((head, body))
         return Submitted(accepted, head[16:32], 7, Status.OK)
 
+    def unadmitted(self) -> int:
+        return 3
+
     def wait_room(self, timeout_ns: int) -> int:
         return int(Status.TIMEOUT)
 
@@ -64,5 +67,6 @@ def test_a_child_without_room_leaves_no_file_and_names_the_slots(
             HEAD, bytes(5000), queue="q", timeout_ns=0
         )
 
-    assert caught.value.limit == 512
+    assert (caught.value.limit, caught.value.accepted) == (512, 3)
+    assert "512 slots, and 3 accepted tasks wait for one here" in str(caught.value)
     assert list(tmp_path.iterdir()) == []

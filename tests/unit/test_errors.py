@@ -90,7 +90,8 @@ def test_str_ends_with_the_hint() -> None:
 
 
 def test_fields_hold_the_facts_by_name() -> None:
-    assert QueueFull("email", 10).fields == {"queue": "email", "limit": 10}
+    fields = QueueFull("email", 10, accepted=3).fields
+    assert fields == {"queue": "email", "limit": 10, "accepted": 3}
 
 
 def test_settings_errors_keep_all_problems() -> None:

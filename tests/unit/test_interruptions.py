@@ -148,6 +148,7 @@ def test_a_handler_that_tries_to_leave_fails_and_is_not_retried(
     assert error.meta["reason"] == reason
     assert error.meta.get("exitStatus") == status
     assert error.type == type(exc).__name__
+    assert error.message
 
 
 def test_sys_exit_in_a_handler_does_not_end_the_worker() -> None:

@@ -57,7 +57,7 @@ def test_a_ring_name_cannot_lead_out_of_the_runtime_directory(
 def test_nothing_is_put_into_a_directory_that_others_can_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
-    with pytest.raises(RingError, match="can be read by other users"):
+    with pytest.raises(RingError, match="is open to other users"):
         RingDirectory(tmp_path, is_anonymous=False).create()
 
     assert list(tmp_path.iterdir()) == []
