@@ -105,7 +105,11 @@ class Watch:
         return ", ".join(f"{name} {getattr(self, name)}" for name in facts)
 
     def holders(self) -> list[int]:
-        """Return the pids that have the FIFO open: the task's process and its brood."""
+        """
+        Return the pids that have the FIFO open for writing: the task's own and others.
+
+        A pool that forks from the observer's process inherits its reading end.
+        """
         me = os.getpid()
         pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
         return [pid for pid in pids if pid != me and self._is_held_by(pid)]
@@ -158,15 +162,24 @@ class Watch:
                 self.returned_ns = at_ns
 
     def _is_held_by(self, pid: int) -> bool:
+        process = PROC / str(pid)
         try:
-            fds = list((PROC / str(pid) / "fd").iterdir())
+            fds = list((process / "fd").iterdir())
         except OSError:
             return False
         for fd in fds:
             with suppress(OSError):  # closed since it was listed
-                if _identity(fd.stat()) == self._identity:
+                facts = process / "fdinfo" / fd.name
+                is_it = _identity(fd.stat()) == self._identity
+                if is_it and _is_writing(facts.read_text()):
                     return True
         return False
+
+
+def _is_writing(facts: str) -> bool:
+    """Return whether an ``fdinfo`` is that of a descriptor open for writing only."""
+    flags = next(line for line in facts.splitlines() if line.startswith("flags:"))
+    return int(flags.split()[1], 8) & os.O_ACCMODE == os.O_WRONLY
 
 
 def _identity(facts: os.stat_result) -> tuple[int, int]:

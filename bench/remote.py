@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench import processes
 from bench.harness import Latency, rate, timed
@@ -55,7 +55,7 @@ class RemoteSide:
             start_new_session=True,
         )
 
-    def __enter__(self) -> RemoteSide:
+    def __enter__(self) -> Self:
         """
         Return the side, open.
 
