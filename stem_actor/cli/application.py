@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -21,18 +22,22 @@ __all__ = ["find_app"]
 _NAME_CHARS: Final = 60
 
 
-def find_app(reference: str) -> StemApp:
+def find_app(reference: str, *, with_traceback: bool = False) -> StemApp:
     """
     Import ``module:attribute`` and return the app that it names.
 
-    The working directory comes first on ``sys.path``, as with ``python -m``. What the
-    module itself raises is raised here: its traceback is what the user needs. A ring
+    The working directory comes first on ``sys.path``, as with ``python -m``. A ring
     without a name gets that of the module and a hash of its file's path: no host is
     there to whom it could be private, every command finds it by the same words, and
     two projects with a module of one name have two rings.
 
+    Args:
+        reference: The words of the command line.
+        with_traceback: Whether the traceback of a module that fails goes to stderr.
+
     Raises:
-        SettingsError: If there is no such module or attribute, or it is no StemApp.
+        SettingsError: If there is no such module or attribute, it is no StemApp, or
+            the module fails while it is imported; names the error and its place.
     """
     module_name, separator, attribute = reference.partition(":")
     if not separator or not module_name or not attribute:
@@ -44,7 +49,7 @@ def find_app(reference: str) -> StemApp:
     if here not in sys.path:
         sys.path.insert(0, here)
     _require_module(module_name)
-    found: object = importlib.import_module(module_name)
+    found = _import(module_name, with_traceback=with_traceback)
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise SettingsError(
@@ -60,6 +65,34 @@ def find_app(reference: str) -> StemApp:
     if found.settings.locate().is_anonymous:
         found.settings = replace(found.settings, broker=_url_of(module_name))
     return found
+
+
+def _import(module_name: str, *, with_traceback: bool) -> object:
+    try:
+        return importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        if with_traceback:
+            traceback.print_exception(error)
+        what = ": ".join(filter(None, (type(error).__name__, str(error))))
+        raise SettingsError(
+            [f"module {module_name!r} cannot be imported: {what} ({_place_of(error)})"],
+            hint=None if with_traceback else "--traceback shows how it came to that",
+        ) from error
+
+
+def _place_of(error: BaseException) -> str:
+    """Return file and line where *error* was raised, without the import machinery."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{os.path.relpath(error.filename)}:{error.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen ")
+        and frame.filename not in (__file__, importlib.__file__)
+    ]
+    if not frames:
+        return "before its first line"
+    return f"{os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}"
 
 
 def _url_of(module_name: str) -> str:

@@ -17,7 +17,7 @@ from stem_actor.errors import BrokerUnavailable, SettingsError
 from stem_actor.ids import parse_id
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
-__all__ = ["connected", "ring_url", "takes_ring", "task_id"]
+__all__ = ["connected", "ring_url", "takes_ring", "takes_traceback", "task_id"]
 
 Command = Callable[..., int]
 
@@ -25,19 +25,35 @@ _SHOWN: Final = 10
 
 
 def takes_ring(command: Command) -> Command:
-    """Give *command* the two options, and the ring they name as first argument."""
+    """Give *command* the options, and the ring they name as first argument."""
 
     @click.option("--ring", metavar="NAME", help="Name or path of the ring.")
     @click.option(
         "--app", "application", metavar="MODULE:APP", help="App whose ring is meant."
     )
+    @takes_traceback
     @functools.wraps(command)
     def with_ring(
-        *args: object, ring: str | None, application: str | None, **options: object
+        *args: object,
+        ring: str | None,
+        application: str | None,
+        with_traceback: bool,
+        **options: object,
     ) -> int:
-        return command(_ring_of(ring, application), *args, **options)
+        directory = _ring_of(ring, application, with_traceback=with_traceback)
+        return command(directory, *args, **options)
 
     return with_ring
+
+
+def takes_traceback(command: Command) -> Command:
+    """Give *command* the option that shows why an app's module cannot be imported."""
+    return click.option(
+        "--traceback",
+        "with_traceback",
+        is_flag=True,
+        help="Show the whole traceback if the module cannot be imported.",
+    )(command)
 
 
 @contextmanager
@@ -120,9 +136,11 @@ def task_id(text: str) -> bytes:
         raise click.BadParameter(str(error), param_hint="ID") from None
 
 
-def _ring_of(ring: str | None, application: str | None) -> RingDirectory:
+def _ring_of(
+    ring: str | None, application: str | None, *, with_traceback: bool
+) -> RingDirectory:
     if (ring is None) == (application is None):
         raise click.UsageError("say which ring: either --ring NAME or --app MODULE:APP")
     if ring is not None:
         return parse_ring_url(ring_url(ring))
-    return find_app(str(application)).directory
+    return find_app(str(application), with_traceback=with_traceback).directory

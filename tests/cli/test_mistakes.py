@@ -110,10 +110,40 @@ def test_the_version_is_the_packages(terminal: Terminal) -> None:
     assert answer == type(answer)(0, "stem-actor, version 0.1.0\n", "")
 
 
-def test_what_a_module_raises_keeps_its_traceback(terminal: Terminal) -> None:
-    (terminal.folder / "faulty.py").write_text("1 / 0\n")
+@pytest.mark.parametrize(
+    ("source", "line", "said"),
+    [
+        ("1 / 0", "worker faulty:app", "ZeroDivisionError: division by zero"),
+        ("import nowhere", "worker faulty:app", "ModuleNotFoundError: No module named"),
+        ("raise SystemExit(3)", "worker faulty:app", "SystemExit: 3"),
+        ("def f(:", "health --app faulty:app", "SyntaxError: invalid syntax"),
+        ("assert False", "status --app faulty:app", "AssertionError"),
+    ],
+)
+def test_a_module_that_fails_is_one_line_with_the_error_and_its_place(
+    terminal: Terminal, source: str, line: str, said: str
+) -> None:
+    (terminal.folder / "faulty.py").write_text(f"import os\n{source}\n")
 
-    answer = terminal.run("worker", "faulty:app")
+    answer = terminal.run(*line.split())
 
-    assert "ZeroDivisionError" in answer.err
-    assert "faulty.py" in answer.err
+    assert (answer.code, answer.err.count("\n"), answer.out) == (64, 1, ""), answer
+    begin = f"stem-actor: module 'faulty' cannot be imported: {said}"
+    assert answer.err.startswith(begin)
+    assert "(faulty.py:2); --traceback" in answer.err
+
+
+@pytest.mark.parametrize("line", ["worker faulty:app", "health --app faulty:app"])
+def test_the_whole_traceback_of_a_module_is_shown_on_request(
+    terminal: Terminal, line: str
+) -> None:
+    text = "def begin():\n    return 1 / 0\n\nbegin()\n"
+    (terminal.folder / "faulty.py").write_text(text)
+
+    answer = terminal.run(*line.split(), "--traceback")
+
+    *traceback, last = answer.err.splitlines()
+    assert answer.code == 64
+    assert traceback[0] == "Traceback (most recent call last):"
+    assert any("faulty.py" in it and "line 4" in it for it in traceback)
+    assert last.endswith("ZeroDivisionError: division by zero (faulty.py:2)")
