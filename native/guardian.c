@@ -174,7 +174,9 @@ static void take_signals(struct sa_guardian *g)
     static const int ignored[] = {SIGPIPE, SIGTTIN, SIGTTOU};
     static const int for_cli[] = {SIGTERM, SIGINT, SIGHUP};
     sigset_t taken;
+    struct sigaction hang_up = {0};
 
+    sigaction(SIGHUP, NULL, &hang_up); /* ignored by nohup: it stays so */
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     for (size_t at = 0; at < sizeof(ignored) / sizeof(ignored[0]); at++)
@@ -183,7 +185,7 @@ static void take_signals(struct sa_guardian *g)
     sigaddset(&taken, SIGCHLD);
     sigaddset(&taken, SIGQUIT);
     for (size_t at = 0; at < sizeof(for_cli) / sizeof(for_cli[0]); at++) {
-        if (g->cli)
+        if (g->cli && !(for_cli[at] == SIGHUP && hang_up.sa_handler == SIG_IGN))
             sigaddset(&taken, for_cli[at]);
         else
             signal(for_cli[at], SIG_IGN);
@@ -195,21 +197,42 @@ static void take_signals(struct sa_guardian *g)
     move_up(&g->signal_fd);
 }
 
+/*
+ * Pass *number* on to the supervisor. A second SIGTERM, and SIGQUIT, are orders to
+ * end at once, a second SIGINT is one to end in a second, and it may hang: they set
+ * a time after which its help is not needed.
+ */
+static void relay(struct sa_guardian *g, int number)
+{
+    const struct sa_message told = {.verb = SA_VERB_SIGNAL, .value = number};
+    bool at_once = number == SIGQUIT ||
+                   (number == SIGTERM && g->asked_to_end != 0);
+    bool soon = number == SIGINT && g->interrupted;
+    sa_supervisor_tell(g, &told);
+    if (number == SIGINT)
+        g->interrupted = true;
+    if (number != SIGINT || g->asked_to_end == 0)
+        g->asked_to_end = number;
+    if ((at_once || soon) && g->end_at == 0)
+        g->end_at = sa_now() + (at_once ? SA_PATIENCE_NS : SA_GRACE_NS);
+}
+
 static void heed_signals(struct sa_guardian *g)
 {
     struct signalfd_siginfo info;
     while (read(g->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGCHLD)
+        int number = (int)info.ssi_signo;
+        if (number == SIGCHLD)
             continue;
-        if (g->cli && g->supervisor_fd >= 0) {
-            const struct sa_message told = {
-                .verb = SA_VERB_SIGNAL,
-                .value = (int32_t)info.ssi_signo,
-            };
-            sa_supervisor_tell(g, &told);
-        } else {
-            sa_stop(g, 128 + (int)info.ssi_signo);
-        }
+        /* A terminal that goes away asks for a drain, as a service manager does. */
+        if (g->cli && g->supervisor_fd >= 0)
+            relay(g, number == SIGHUP ? SIGTERM : number);
+        else
+            sa_stop(g, 128 + number);
+    }
+    if (g->end_at != 0 && sa_now() >= g->end_at && g->stage != SA_STAGE_STOPPING) {
+        sa_log("the supervisor did not end in time; everything is ended");
+        sa_stop(g, 128 + g->asked_to_end);
     }
 }
 
@@ -228,6 +251,8 @@ static int patience(const struct sa_guardian *g)
         return g->swept_something ? 1 : 0;
     if (g->stage != SA_STAGE_SERVING)
         until = g->stage_until;
+    if (g->end_at != 0 && (until == 0 || g->end_at < until))
+        until = g->end_at;
     if (g->flight_until != 0 && (until == 0 || g->flight_until < until))
         until = g->flight_until;
     bool spare_wanted = g->spare.pid == 0 && g->flight == SA_FLIGHT_NONE;

@@ -41,6 +41,10 @@
 #define SA_BUDGET_NS (30 * SA_SECOND)
 #define SA_BACKOFF_MIN_NS (500 * SA_MS)
 #define SA_BACKOFF_MAX_NS (30 * SA_SECOND)
+/* EX_OSERR: the supervisor has seen that the arena is not to blame */
+#define SA_NOT_THE_ARENA 71
+#define SA_PATIENCE_NS (2 * SA_SECOND) /* what a supervisor has to end at once */
+#define SA_GRACE_NS (5 * SA_SECOND) /* and for a grace of 1 s and what is left over */
 
 /* Mirrored by stem_actor/actor/verbs.py; tests/process compares the two. */
 enum sa_verb {
@@ -142,6 +146,13 @@ struct sa_guardian {
     uint32_t death_count;
     int64_t backoff;
     bool failure_told;
+    bool was_ready; /* one supervisor of this tree has come up */
+    uint32_t blamed; /* deaths in a row, before READY, that the arena may have caused */
+    bool quarantining; /* the next supervisor puts the arena aside */
+    char failure[96]; /* what the host is told of it */
+    int asked_to_end; /* the last signal of those that end a tree by and by; 0: none */
+    bool interrupted; /* by a SIGINT */
+    int64_t end_at; /* ended by then, whatever the supervisor does; 0: no such time */
     uint32_t epoch; /* the highest a FORK has named */
 
     /* zygote and births */

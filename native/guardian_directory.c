@@ -59,10 +59,10 @@ static void empty(int dir_fd, int depth)
     }
 }
 
-/* Remove the directory: its entries and those one level below. */
+/* Remove the directory: its entries and those two levels below (quarantine). */
 void sa_directory_remove(struct sa_guardian *g)
 {
-    empty(g->dir_fd, 1);
+    empty(g->dir_fd, 2);
     if (rmdir(g->directory) != 0)
         sa_log("%s could not be removed", g->directory);
 }

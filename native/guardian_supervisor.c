@@ -38,6 +38,11 @@ static _Noreturn void exec_supervisor(struct sa_guardian *g, int fd)
     close_range(6, ~0u, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    char epoch[16];
+    snprintf(epoch, sizeof(epoch), "%u", g->epoch);
+    setenv("STEM_ACTOR_EPOCH", epoch, 1);
+    if (g->quarantining)
+        setenv("STEM_ACTOR_QUARANTINE", g->failure, 1);
     execvp(g->supervisor_argv[0], g->supervisor_argv);
     sa_log("cannot start %s: %s", g->supervisor_argv[0], strerror(errno));
     _exit(127);
@@ -133,7 +138,12 @@ static void obey(struct sa_guardian *g, const struct sa_message *message, int pa
     case SA_VERB_READY:
         g->death_count = 0;
         g->backoff = 0;
+        g->blamed = 0;
         g->failure_told = false;
+        /* It ends the command line's first line; later ones would stand alone. */
+        if (!g->cli || !g->was_ready)
+            sa_status_write(g, "ready\n");
+        g->was_ready = true;
         break;
     case SA_VERB_SHUTDOWN:
         sa_stop(g, message->value);
@@ -180,28 +190,32 @@ void sa_status_write(struct sa_guardian *g, const char *line)
         sa_log("the host does not read its status pipe: %s", line);
 }
 
-static void tell_failure(struct sa_guardian *g, int status)
+static void tell_failure(struct sa_guardian *g)
 {
-    char line[96];
-    if (WIFSIGNALED(status))
-        snprintf(line, sizeof(line), "failed: supervisor killed by signal %d\n",
-                 WTERMSIG(status));
-    else
-        snprintf(line, sizeof(line), "failed: supervisor exited with status %d\n",
-                 WEXITSTATUS(status));
+    char line[sizeof(g->failure) + 16];
+    snprintf(line, sizeof(line), "failed: %s\n", g->failure);
     g->failure_told = true;
     sa_status_write(g, line);
 }
 
-/* Account for the death, then fence: barrier, kill, sweep, rest, start. */
-void sa_supervisor_died(struct sa_guardian *g, int status)
+/*
+ * Whether a supervisor that ended with *status* before it was ready may have
+ * done so because of what it read in the arena. Not by SIGKILL and the like,
+ * which come from outside, nor where it says itself what else was wrong.
+ */
+static bool blames_arena(int status)
+{
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status) == 70;
+    int number = WTERMSIG(status);
+    return number == SIGSEGV || number == SIGBUS || number == SIGABRT ||
+           number == SIGILL || number == SIGFPE;
+}
+
+/* Lengthen the pause where too many have died in too short a time. */
+static void count_death(struct sa_guardian *g)
 {
     int64_t now = sa_now();
-    g->supervisor_pid = 0;
-    sa_close(&g->supervisor_fd);
-    if (g->stage == SA_STAGE_STOPPING)
-        return;
-    sa_log("supervisor ended, wait status 0x%04x", status);
     g->deaths[g->death_count % SA_BUDGET_DEATHS] = now;
     g->death_count++;
     if (g->backoff != 0) {
@@ -214,7 +228,47 @@ void sa_supervisor_died(struct sa_guardian *g, int status)
     }
     if (g->backoff > SA_BACKOFF_MAX_NS)
         g->backoff = SA_BACKOFF_MAX_NS;
-    if (g->backoff != 0 && !g->failure_told)
-        tell_failure(g, status);
+}
+
+/*
+ * Account for the death, then fence: barrier, kill, sweep, rest, start. Where
+ * the budget is spent and the arena may be why, the next supervisor puts it
+ * aside, tells the host, and ends; the one after it starts with an empty ring.
+ */
+void sa_supervisor_died(struct sa_guardian *g, int status)
+{
+    bool was_quarantining = g->quarantining;
+    g->supervisor_pid = 0;
+    sa_close(&g->supervisor_fd);
+    if (g->stage == SA_STAGE_STOPPING)
+        return;
+    sa_log("supervisor ended, wait status 0x%04x", status);
+    g->quarantining = false;
+    if (was_quarantining && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        g->failure_told = true;
+        sa_fence_begin(g);
+        return;
+    }
+    if (WIFSIGNALED(status))
+        snprintf(g->failure, sizeof(g->failure), "supervisor killed by signal %d",
+                 WTERMSIG(status));
+    else
+        snprintf(g->failure, sizeof(g->failure), "supervisor exited with status %d",
+                 WEXITSTATUS(status));
+    g->blamed = blames_arena(status) ? g->blamed + 1 : 0;
+    count_death(g);
+    if (g->cli && !g->was_ready && WIFEXITED(status) &&
+        WEXITSTATUS(status) == SA_NOT_THE_ARENA) {
+        sa_stop(g, 70); /* it has said why; whoever started us may try again */
+        return;
+    }
+    if (g->backoff != 0 && g->blamed >= SA_BUDGET_DEATHS) {
+        g->blamed = 0;
+        g->quarantining = true;
+    } else if (was_quarantining && WIFSIGNALED(status)) {
+        g->quarantining = true; /* it may be half done */
+    } else if (g->backoff != 0 && !g->failure_told) {
+        tell_failure(g);
+    }
     sa_fence_begin(g);
 }

@@ -329,6 +329,7 @@ class StemApp(Steering):
                 strategy=None if places.strategy else settings.own_strategy,
             ),
             start_method=settings.start_method,
+            python=settings.python,
         )
 
     # --- inside

@@ -322,13 +322,14 @@ class RingVersionMismatch(RingError):
 
 
 class RingInUse(RingError):
-    """Another supervisor already owns the ring; ``pid`` is that process."""
+    """Another supervisor owns the ring; ``pid`` is that process, 0 if unknown."""
 
     def __init__(self, pid: int, *, path: str) -> None:
         self.pid = pid
         self.path = path
+        owner = f"process {pid}" if pid else "another process"
         super().__init__(
-            f"the ring at {path} is run by process {pid}",
+            f"the ring at {path} is run by {owner}",
             hint="stop that process, or attach to the ring as a producer",
         )
 

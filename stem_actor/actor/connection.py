@@ -396,4 +396,4 @@ def _lose(handle: PendingHandle) -> None:
 
 
 _LOST_KIND: Final = 3
-_LOST: Final = b"\x81\xa6reason\xaflost with a ring"
+_LOST: Final = b"\x81\xa6reason\xb0lost with a ring"

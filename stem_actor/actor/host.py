@@ -17,8 +17,10 @@ from stem_actor.actor.connection import Connection
 from stem_actor.actor.guardian import Guardian
 from stem_actor.actor.importing import ImportSpec
 from stem_actor.actor.launch import LaunchSpec, become_guardian, launch
+from stem_actor.actor.preflight import require_kernel, require_python
 from stem_actor.actor.revival import Revival, start_error
-from stem_actor.errors import BrokerUnavailable, RingError, RingInUse, StemError
+from stem_actor.actor.supervisor_log import last_words, size_of
+from stem_actor.errors import BrokerUnavailable, RingInUse, StemError
 from stem_actor.model.stop_report import StopReport
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.native import require
@@ -28,6 +30,8 @@ __all__ = ["RingHost", "supervisor_argv"]
 _START_S: Final = 30.0
 _END_S: Final = 5.0
 _REVIVALS_MAX: Final = 8
+#: How the guardian begins, where one death alone would be no news.
+_KEEPS_DYING: Final = "failed: supervisor "
 
 _BOOT: Final = (
     "import sys; sys.path[:0] = {path!r}; "
@@ -35,10 +39,16 @@ _BOOT: Final = (
 )
 
 
-def supervisor_argv(directory: Path) -> tuple[str, ...]:
-    """Return the command of a supervisor: clean, isolated, with our import path."""
+def supervisor_argv(directory: Path, python: str) -> tuple[str, ...]:
+    """
+    Return the command of a supervisor: clean, isolated, with our import path.
+
+    Args:
+        directory: Of its ring.
+        python: The interpreter.
+    """
     path = [entry for entry in sys.path if entry and Path(entry).exists()]
-    return (sys.executable, "-I", "-c", _BOOT.format(path=path), str(directory))
+    return (python, "-I", "-c", _BOOT.format(path=path), str(directory))
 
 
 class RingHost:
@@ -51,6 +61,7 @@ class RingHost:
         body: What each worker runs; a closure where the host can be forked.
         import_spec: Where the same code is found by name, for other start methods.
         start_method: ``auto``, ``fork``, ``import`` or ``spawn``.
+        python: The interpreter of supervisor and importing zygote.
     """
 
     def __init__(
@@ -61,17 +72,21 @@ class RingHost:
         body: Callable[[Birth], None],
         import_spec: ImportSpec | None = None,
         start_method: str = "auto",
+        python: str = sys.executable,
     ) -> None:
         self.directory = directory
         self._config = config
         self._body = body
         self._import_spec = import_spec
         self._start_method = start_method
+        self._python = python
         self._pid = 0  # of the process that started it
         self._is_stopping = False
         self._stopper = 0  # the thread that stops it
         self._revival: Revival | None = None
         self._revivals = 0  # in a row that died before their supervisor was ready
+        self._failure: str | None = None  # of a tree that lives and has no supervisor
+        self._log_start = 0  # what stands before in the log is of an earlier tree
         self.guardian: Guardian | None = None
         self.connection: Connection | None = None
 
@@ -89,7 +104,8 @@ class RingHost:
             RingError: If it cannot come up; says why.
         """
         require()
-        _require_kernel()
+        require_kernel()
+        require_python(self._python)
         self._pid = os.getpid()
         self._launch()
         try:
@@ -102,7 +118,8 @@ class RingHost:
     def become_guardian(self) -> NoReturn:
         """Turn this process into the tree's guardian (the command line); no return."""
         require()
-        _require_kernel()
+        require_kernel()
+        require_python(self._python)
         self._prepare()
         become_guardian(self._spec())
 
@@ -173,11 +190,13 @@ class RingHost:
         if owner is not None:
             raise RingInUse(owner, path=str(self.directory.path))
         write_config(self.directory.config, self._config)
+        self._log_start = size_of(self.directory.log)
 
     def _spec(self) -> LaunchSpec:
         return LaunchSpec(
             directory=str(self.directory.path),
-            supervisor_argv=supervisor_argv(self.directory.path),
+            supervisor_argv=supervisor_argv(self.directory.path, self._python),
+            python=self._python,
             worker_body=self._body,
             remove_directory=self.directory.is_anonymous,
             start_method=self._start_method,
@@ -215,6 +234,7 @@ class RingHost:
             return  # whoever stops it may need it once more; nobody else does
         if self._revival is None:
             if self.guardian is not None and self.guardian.is_alive():
+                self._check_status(self.guardian)
                 return
             if not self.directory.path.exists():
                 raise BrokerUnavailable("the tree of this app is gone with its ring")
@@ -237,33 +257,23 @@ class RingHost:
             elif self._revivals > _REVIVALS_MAX:
                 raise start_error("", self._last_words())
 
-    def _last_words(self) -> str:
-        with suppress(OSError):
-            return self.directory.log.read_text(errors="replace").strip()
-        return ""
+    def _check_status(self, guardian: Guardian) -> None:
+        """
+        Raise what the guardian says of supervisors that keep dying, until one is ready.
 
+        Raises:
+            RingError: With what the last of them said.
+        """
+        while line := guardian.wait_status(0):
+            if line == "ready":
+                self._failure = None
+            elif line.startswith(_KEEPS_DYING):  # else: one of them, of itself
+                self._failure = line
+        if self._failure is not None:
+            raise start_error(self._failure, self._last_words())
 
-def _require_kernel() -> None:
-    """
-    Probe once for what the process tree is built on.
-
-    Raises:
-        RingError: Naming the call that this kernel, or its seccomp filter, refuses.
-    """
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-        os.close(os.eventfd(0, os.EFD_CLOEXEC))
-    except OSError as error:
-        raise RingError(
-            f"this kernel refuses pidfd_open or eventfd: {error.strerror}",
-            hint="Linux 5.9 or newer is needed, and a seccomp filter that allows them",
-        ) from error
-    release = tuple(int(word) for word in os.uname().release.split(".")[:2])
-    if release < (5, 9):
-        raise RingError(
-            f"Linux {os.uname().release} is too old for close_range",
-            hint="Linux 5.9 or newer is needed",
-        )
+    def _last_words(self) -> str | None:
+        return last_words(self.directory.log, self._log_start)
 
 
 def _report_of(answer: dict[str, object]) -> StopReport:

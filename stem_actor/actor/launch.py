@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class LaunchSpec:
         remove_directory: Whether the directory goes with the tree.
         start_method: A ``StartMethod``.
         import_spec: Where the code is, for IMPORT and SPAWN; None if it has no name.
+        python: The interpreter that imports, for IMPORT and SPAWN.
     """
 
     directory: str
@@ -49,6 +51,7 @@ class LaunchSpec:
     remove_directory: bool = False
     start_method: StartMethod | str = StartMethod.AUTO
     import_spec: ImportSpec | None = None
+    python: str = sys.executable
 
 
 def launch(spec: LaunchSpec) -> Guardian:
@@ -74,7 +77,7 @@ def launch(spec: LaunchSpec) -> Guardian:
                 first = hygiene.fork_into(lambda: founding.fork_guardian(plan))
                 hygiene.reap(first)
         else:
-            launcher.start(plan, _named(spec, method), method)
+            launcher.start(plan, _named(spec, method), method, python=spec.python)
         theirs.close()
         pid, pidfd = _meet(ours)
     except BaseException:
@@ -106,7 +109,7 @@ def become_guardian(spec: LaunchSpec) -> NoReturn:
     # There is no host to read the status lines: they go to the terminal.
     plan = _plan(spec, -1, os.dup(2), -1)
     if named is not None:
-        launcher.become(plan, named, method)
+        launcher.become(plan, named, method, python=spec.python)
     founding.found(plan)
 
 

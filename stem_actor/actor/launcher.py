@@ -34,7 +34,13 @@ main(letter)
 _START_S = 60.0
 
 
-def start(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> None:
+def start(
+    plan: founding.Plan,
+    spec: ImportSpec,
+    method: StartMethod,
+    *,
+    python: str = sys.executable,
+) -> None:
     """
     Found the guardian of *plan* from a new interpreter.
 
@@ -42,6 +48,7 @@ def start(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> None:
         plan: Its image is not used; the new interpreter makes its own from *spec*.
         spec: Where the user's code is.
         method: IMPORT or SPAWN.
+        python: The interpreter.
 
     Raises:
         HandlerNotImportable: If a handler cannot be found by its name.
@@ -49,10 +56,16 @@ def start(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> None:
     """
     with _posted(plan, spec, method) as document:
         passed = (document, plan.host_pidfd, plan.status_fd, plan.handshake_fd)
-        _run(_argv(document), passed)
+        _run(_argv(python, document), passed)
 
 
-def become(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> NoReturn:
+def become(
+    plan: founding.Plan,
+    spec: ImportSpec,
+    method: StartMethod,
+    *,
+    python: str = sys.executable,
+) -> NoReturn:
     """
     Turn this process into a new interpreter that becomes the guardian of *plan*.
 
@@ -60,6 +73,7 @@ def become(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> NoRetu
         plan: As in ``start``; without a host and without a handshake.
         spec: Likewise.
         method: Likewise.
+        python: Likewise.
 
     Raises:
         HandlerNotImportable: If a handler cannot be found by its name.
@@ -68,7 +82,7 @@ def become(plan: founding.Plan, spec: ImportSpec, method: StartMethod) -> NoRetu
     with _posted(plan, spec, method) as document:
         for number in (document, plan.status_fd):
             os.set_inheritable(number, True)
-        os.execv(sys.executable, _argv(document))  # noqa: S606 - no shell is wanted
+        os.execv(python, _argv(python, document))  # noqa: S606 - no shell is wanted
 
 
 @contextmanager
@@ -135,8 +149,8 @@ def image_of(letter: Mapping[str, Any]) -> zygote.Image:
     return zygote.Image(prepare=None if spawned else gather, body=body)
 
 
-def _argv(document: int) -> list[str]:
-    return [sys.executable, "-I", "-c", _BOOT, str(document)]
+def _argv(python: str, document: int) -> list[str]:
+    return [python, "-I", "-c", _BOOT, str(document)]
 
 
 def _run(argv: list[str], passed: tuple[int, ...]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stem_actor.actor.supervisor_log import last_words
 from stem_actor.errors import BrokerUnavailable
 from stem_actor.ring.directory import RingDirectory
 
@@ -156,14 +157,11 @@ class ControlLine:
             line.close()
 
     def last_words(self) -> str | None:
-        """Why there is none: its refusal, or the last line of its log; as a hint."""
+        """Why there is none: its refusal, or what the last one said; as a hint."""
         if self.refusal is not None:
             return self.refusal
-        try:
-            tail = self._directory.log.read_text(errors="replace").strip()
-        except OSError:
-            return None
-        return f"its last words: {tail.splitlines()[-1]}" if tail else None
+        words = last_words(self._directory.log)
+        return f"its last words: {words}" if words else None
 
     # --- inside, under the lock
 

@@ -9,6 +9,8 @@ import signal
 _SET_PDEATHSIG = 1
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
+_GET_CHILD_SUBREAPER = 37
+_CLOSE_RANGE = 436  # the number of the system call, on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,6 +38,31 @@ def adopt_orphans() -> None:
         OSError: If the kernel refuses.
     """
     _prctl(_SET_CHILD_SUBREAPER, 1)
+
+
+def probe_adoption() -> None:
+    """
+    Set the flag of ``adopt_orphans`` to what it is already.
+
+    Raises:
+        OSError: If the kernel refuses.
+    """
+    now = ctypes.c_int(0)
+    _prctl(_GET_CHILD_SUBREAPER, ctypes.addressof(now))
+    _prctl(_SET_CHILD_SUBREAPER, now.value)
+
+
+def probe_close_range() -> None:
+    """
+    Close a range without a descriptor in it.
+
+    Raises:
+        OSError: If the kernel refuses.
+    """
+    last = ctypes.c_uint(0xFFFFFFFF)
+    if _libc.syscall(_CLOSE_RANGE, last, last, ctypes.c_uint(0)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def name_process(name: str) -> None:

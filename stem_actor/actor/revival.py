@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,12 +13,15 @@ from stem_actor.actor import start_method
 from stem_actor.actor.guardian import Guardian
 from stem_actor.actor.launch import LaunchSpec, launch
 from stem_actor.actor.start_method import StartMethod
-from stem_actor.errors import RingError, StemError
+from stem_actor.errors import RingError, RingInUse, StemError
 
 __all__ = ["Revival", "start_error"]
 
 _START_S: Final = 30.0
 _END_S: Final = 5.0
+_IN_USE: Final = re.compile(
+    r"the ring at (?P<path>.*) is run by (process (?P<pid>\d+)|another process)"
+)
 
 
 class Revival:
@@ -48,7 +52,7 @@ class Revival:
             )
             self._thread.start()
 
-    def result(self, last_words: Callable[[], str]) -> Guardian | None:
+    def result(self, last_words: Callable[[], str | None]) -> Guardian | None:
         """
         Return the guardian once its supervisor is ready, or once it has died again
         without a word; None until then.
@@ -99,22 +103,24 @@ def _end(guardian: Guardian) -> None:
     guardian.close()
 
 
-def start_error(line: str | None, words: str) -> StemError:
+def start_error(line: str | None, words: str | None) -> StemError:
     """
     Return why a tree did not come up.
 
     Args:
         line: The guardian's last status line; None: there was none in time.
-        words: What its supervisor has left in its log.
+        words: What its supervisor has said last, if it said anything.
     """
     if line is None:
         return RingError(f"the supervisor did not come up within {_START_S:g} s")
     told = line.removeprefix("failed: ") or "the guardian ended"
     kind, _, text = told.partition(": ")
-    if kind == "RingInUse":
-        return RingError(text)
-    last = words.splitlines()[-1] if words else None
+    in_use = _IN_USE.match(text) if kind == "RingInUse" else None
+    if in_use is not None:
+        return RingInUse(int(in_use["pid"] or 0), path=in_use["path"])
+    if kind.isidentifier() and text:  # its own reason
+        return RingError(f"the supervisor cannot run: {text}")
     return RingError(
-        f"the supervisor cannot run: {text or told}",
-        hint=f"its last words: {last}" if last else None,
+        f"the supervisor cannot run: {told}",
+        hint=f"its last words: {words}" if words else None,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,7 @@ class Settings:
         arena_bytes: Room for their arguments and results.
         result_ttl_ns: How long a result is kept.
         max_payload: Largest arguments or result, in bytes.
+        python: The interpreter that supervisors, and zygotes that import, are run by.
     """
 
     broker: str
@@ -64,6 +67,7 @@ class Settings:
     arena_bytes: int
     result_ttl_ns: int
     max_payload: int
+    python: str
 
     def locate(self) -> RingDirectory:
         """
@@ -135,6 +139,9 @@ class SettingsDict(TypedDict, total=False):
         arena_bytes: Room for their arguments and results.
         result_ttl: How long a result is kept for those who ask by id.
         max_payload: Largest arguments or result, in bytes.
+        python: The Python interpreter that the supervisor is run by; None:
+            ``sys.executable``. To be set by a program that embeds Python, whose
+            ``sys.executable`` is something else.
     """
 
     broker: str
@@ -149,6 +156,7 @@ class SettingsDict(TypedDict, total=False):
     arena_bytes: int
     result_ttl: Duration
     max_payload: int
+    python: str | Path | None
 
 
 def settings_of(given: SettingsDict) -> Settings:
@@ -185,6 +193,7 @@ def build_settings(
     arena_bytes: int = 32 << 20,
     result_ttl: Duration = 3600,
     max_payload: int = 8 << 20,
+    python: str | Path | None = None,
 ) -> Settings:
     """
     Return the settings that these public values mean.
@@ -214,6 +223,8 @@ def build_settings(
         getattr(retry_strategy, "next_delay", None)
     ):
         problems.append(f"retry_strategy has no next_delay method: {retry_strategy!r}")
+    if not isinstance(python, str | os.PathLike | None):
+        problems.append(f"python must be the path of an interpreter, not {python!r}")
     if problems:
         raise SettingsError(problems)
     return Settings(
@@ -224,8 +235,15 @@ def build_settings(
         start_method=StartMethod(start_method),
         retry_strategy=retry_strategy or ExponentialJitterRetryStrategy(),
         result_ttl_ns=to_ns(result_ttl, "result_ttl"),
+        python=sys.executable if python is None else _program(python),
         **counts,
     )
+
+
+def _program(python: str | Path) -> str:
+    """Return the path that is meant; not its target, which a virtual one is not."""
+    path = os.fspath(python)
+    return os.path.abspath(shutil.which(path) or path)
 
 
 def _broker_problems(broker: object, runtime_dir: str | Path | None) -> Iterator[str]:

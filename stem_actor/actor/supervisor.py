@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import faulthandler
 import os
 import signal
 import socket
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from stem_actor.actor import verbs
+from stem_actor.actor import quarantine, verbs
 from stem_actor.actor.cause import SWEEP_NS, Cause
 from stem_actor.actor.config import SupervisorConfig, read_config
 from stem_actor.actor.control import ControlServer
@@ -27,11 +26,12 @@ from stem_actor.actor.judge import Judge
 from stem_actor.actor.limits import Limits
 from stem_actor.actor.member import Member
 from stem_actor.actor.meters import Meters
+from stem_actor.actor.parting import STATUS_FD, part, put_aside, say
 from stem_actor.actor.producers import Producers
 from stem_actor.actor.station import Station
 from stem_actor.actor.verbs import Message, Verb
 from stem_actor.clock import Clock, SystemClock
-from stem_actor.errors import PayloadError, RingError, StemError
+from stem_actor.errors import PayloadError, StemError
 from stem_actor.payload.wire import unpack
 from stem_actor.ring.core import (
     Core,
@@ -49,10 +49,11 @@ __all__ = ["Supervisor", "main"]
 
 GUARDIAN_FD: Final = 3
 BELL_FD: Final = 4
-STATUS_FD: Final = 5
 
 #: EX_TEMPFAIL, ``SA_AGAIN``: the guardian keeps the directory of such a tree.
 _AGAIN: Final = 75
+#: Set by the guardian: the latest epoch in which it was asked for a worker.
+_EPOCH_VARIABLE: Final = "STEM_ACTOR_EPOCH"
 _POLL_NS: Final = 3_000
 _SWEEP_NS: Final = 50_000_000
 _IDLE_SWEEP_NS: Final = 250_000_000
@@ -82,6 +83,10 @@ class Supervisor:
         self.lock_fd = directory.take_lock()
         self.core = self._open_core()
         self.epoch = self.core.begin_epoch()
+        # Births of an epoch that this tree has passed are refused, and the core of a
+        # ring that was put aside in between begins to count anew.
+        while self.epoch <= int(os.environ.get(_EPOCH_VARIABLE, "0")):
+            self.epoch = self.core.begin_epoch()
         self.bell = _open_bell(directory.bell)
         self.dead_letters = DeadLetterStore(directory.dead_letters)
         self.guardian = socket.socket(fileno=GUARDIAN_FD)
@@ -115,7 +120,7 @@ class Supervisor:
         now, wall = self.clock.monotonic_ns(), self.clock.wall_ns()
         self.station.recovered = self.core.recover(now, wall)
         if self.station.recovered["bad"]:
-            _say(
+            say(
                 f"slots given up in recovery: {self.station.recovered['bad']}; they "
                 "held what the ring does not allow, and their tasks are lost"
             )
@@ -131,8 +136,6 @@ class Supervisor:
         self.crew.start()
         self.pump()
         verbs.send(self.guardian, Message(Verb.READY))
-        with suppress(OSError):  # nobody reads it after the first start
-            os.write(STATUS_FD, b"ready\n")
 
     def stop(self, code: int = 0) -> None:
         """Have the guardian end everything, this process included."""
@@ -258,7 +261,7 @@ class Supervisor:
             self.producers.quarantine(number)
         elif number < len(self.crew.members):  # else nobody lives there any more
             self.crew.kill(self.crew.members[number], Fault.CORRUPT, reason="corrupt")
-        _say(f"the ring of {kind} {number} is corrupt")
+        say(f"the ring of {kind} {number} is corrupt")
 
     # --- the guardian
 
@@ -344,32 +347,15 @@ def main(argv: list[str] | None = None) -> Any:
         signal.signal(number, signal.SIG_IGN)
     for fd in (GUARDIAN_FD, BELL_FD, STATUS_FD):
         os.set_inheritable(fd, False)
+    faulthandler.enable()  # a crash of the core leaves its stack in the log
     _raise_fd_limit()
     try:
         config = read_config(path / "config.json")
         directory = RingDirectory(path, is_anonymous=config.is_anonymous)
+        if quarantine.REASON_VARIABLE in os.environ:
+            put_aside(directory, os.environ[quarantine.REASON_VARIABLE])
+            sys.exit(0)
         code = uvloop.run(_supervise(directory, config))
     except Exception as error:
-        with suppress(OSError):
-            os.write(STATUS_FD, f"failed: {_reason(error, path)}\n".encode())
-        if not isinstance(error, StemError):
-            with suppress(OSError):
-                traceback.print_exc()
-        sys.exit(70)
+        code = part(error, path)
     sys.exit(code)
-
-
-def _reason(error: Exception, path: Path) -> str:
-    """One line for the host: what is wrong, and where it can be helped, how."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
-        error = RingError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="free memory there, or set runtime_dir to where there is room",
-        )
-    return f"{type(error).__name__}: {error}"
-
-
-def _say(line: str) -> None:
-    """Write to the log; it may lie on a file system that is full."""
-    with suppress(OSError):
-        print(f"stem-supervisor: {line}", file=sys.stderr)

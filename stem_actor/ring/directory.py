@@ -71,6 +71,10 @@ class RingDirectory:
         return self.path / "spool"
 
     @property
+    def quarantine(self) -> Path:
+        return self.path / "quarantine"
+
+    @property
     def log(self) -> Path:
         return self.path / "supervisor.log"
 
@@ -237,10 +241,11 @@ def _runtime_root() -> Path:
 
 def _holder_of(fd: int) -> int | None:
     """
-    Return the pid of the process that holds the lock; None if nobody does.
+    Return the pid of the process that holds the lock; None if nobody does, 0 if it
+    does not say.
 
-    The name of an open file's lock is not known to the kernel, so its holder writes
-    it into the file, a moment later: a dead one's is not believed for that long.
+    Whose an open file's lock is the kernel does not tell. Its holder writes it into
+    the file a moment after it has the lock; until then a dead one's pid stands there.
     """
     pid = 0
     for _ in range(_LOOKS_MAX):
@@ -251,7 +256,7 @@ def _holder_of(fd: int) -> int | None:
         if pid and os.path.exists(f"/proc/{pid}"):
             return pid
         time.sleep(_LOOK_S)
-    return pid
+    return 0
 
 
 def _is_locked(fd: int) -> bool:

@@ -98,13 +98,13 @@ class CrashPage:
         self._map.close()
 
 
-def armed_supervisor(page: Path) -> Callable[[Path], tuple[str, ...]]:
+def armed_supervisor(page: Path) -> Callable[[Path, str], tuple[str, ...]]:
     """Return what makes the command of a supervisor that dies at points of *page*."""
 
-    def argv(directory: Path) -> tuple[str, ...]:
+    def argv(directory: Path, python: str) -> tuple[str, ...]:
         folders = [str(BUILT), *(entry for entry in sys.path if entry)]
         boot = _BOOT.format(path=folders, page=str(page))
-        return (sys.executable, "-I", "-c", boot, str(directory))
+        return (python, "-I", "-c", boot, str(directory))
 
     return argv
 

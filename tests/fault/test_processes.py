@@ -29,10 +29,11 @@ ALL = (*WORKERS, *SUPERVISORS, "zygote", *GUARDIANS, *STOPS)
 
 #: In place of a supervisor that takes long to die.
 HOLD_LOCK = """
-import fcntl, select, sys
+import fcntl, select, struct, sys
 with open(sys.argv[1], "r+") as file:
     print(flush=True)
-    fcntl.flock(file, fcntl.LOCK_EX)
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+    fcntl.fcntl(file, fcntl.F_OFD_SETLKW, whole)
     print(flush=True)
     select.select([], [], [], 0.3)
 """

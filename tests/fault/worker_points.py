@@ -127,8 +127,8 @@ def _arm_supervisors(page: Path) -> None:
     """Let the next tree's supervisors die at points of *page*."""
     argv = armed_supervisor(page)
 
-    def supervisor_argv(directory: Path) -> tuple[str, ...]:
-        return argv(directory)
+    def supervisor_argv(directory: Path, python: str) -> tuple[str, ...]:
+        return argv(directory, python)
 
     host.supervisor_argv = supervisor_argv
 
