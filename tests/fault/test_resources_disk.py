@@ -117,14 +117,13 @@ def test_dead_letters_that_cannot_be_written_wait_and_drops_are_counted(
             _fail(app, count)  # 64 of them may wait, a sixteenth of the slots
             assert app.enqueue("echo", {"number": 5}).result(20) == 5
             assert any("dead letters" in it for it in app.health()["problems"])
-            with pytest.raises(StemError, match="full"):
-                app.dead_letters().purge()
+            purged = _purge(app)
         _fail(app, 1)
 
         def is_told() -> bool:
             stats = app.stats()
             told = stats["deadLetters"] + stats["deadLettersDropped"]
-            return bool(told == 2 + count)
+            return bool(told == 2 + count - purged)
 
         assert wait_until(is_told, 20), app.stats()
         assert (app.stats()["deadLettersDropped"] > 0) == are_dropped
@@ -219,6 +218,15 @@ def _fits_again(app: StemApp, name: str) -> None:
             return False
 
     assert wait_until(fits, 20), name
+
+
+def _purge(app: StemApp) -> int:
+    """Purge the store; 0 if it says that the disk is full. Its log may have room."""
+    try:
+        return app.dead_letters().purge()
+    except StemError as error:
+        assert "full" in str(error)
+        return 0
 
 
 @contextmanager
