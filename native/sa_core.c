@@ -127,6 +127,12 @@ set_time(struct sa_core *core, int64_t now, int64_t wall)
             sa_core_timer(core, i);
 }
 
+void
+sa_core_clock(sa_core *core, int64_t now, int64_t wall)
+{
+    set_time(core, now, wall);
+}
+
 static void
 count_lists(struct sa_core *core)
 {

@@ -32,6 +32,8 @@ int sa_core_recover(sa_core *core, int64_t now, int64_t wall,
 /* One step: complete, deliver, admit, expire, offer, steal, watch limits.
  * `budget` records per ring.  Returns how many records moved. */
 uint32_t sa_core_step(sa_core *core, int64_t now, int64_t wall, uint32_t budget);
+/* What time it is, for what is decided between two steps. */
+void sa_core_clock(sa_core *core, int64_t now, int64_t wall);
 /* Monotonic time of the next work that no bell announces. */
 int64_t sa_core_next(const sa_core *core);
 /* Step until nothing moves or `budget_ns` is used up, poll `poll_ns` longer,

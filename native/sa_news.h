@@ -23,7 +23,7 @@ enum sa_news_type {
     SA_NEWS_WORKER_READY = 16,
     SA_NEWS_WORKER_STOPPING = 17,
     SA_NEWS_WORKER_STOPPED = 18,
-    SA_NEWS_WORKER_LOST = 19
+    SA_NEWS_WORKER_DIED = 19
 };
 
 /* One piece of news; queue name, task name and payload follow. */

@@ -45,6 +45,29 @@ from stem_actor.model.enqueue_options import (
     TaskOptionsDict,
 )
 from stem_actor.model.error import TaskError
+from stem_actor.model.events import (
+    Event,
+    EventsDropped,
+    TaskCancelled,
+    TaskEvent,
+    TaskFailed,
+    TaskHeartbeat,
+    TaskLapsed,
+    TaskProgress,
+    TaskReceived,
+    TaskReplayed,
+    TaskRetried,
+    TaskRunEnded,
+    TaskStarted,
+    TaskSucceeded,
+    TaskTimeout,
+    WorkerDied,
+    WorkerEvent,
+    WorkerEventType,
+    WorkerReady,
+    WorkerStopped,
+    WorkerStopping,
+)
 from stem_actor.model.lifecycle import WorkerLifecycle
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.result import TaskResult
@@ -53,6 +76,7 @@ from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
 from stem_actor.model.stop_report import StopReport
 from stem_actor.model.unset import UNSET, Unset
+from stem_actor.observe.stream import AsyncEventStream, EventStream
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
@@ -64,6 +88,7 @@ from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
 __all__ = (
     "UNSET",
     "AppNotStarted",
+    "AsyncEventStream",
     "AsyncTask",
     "BackendError",
     "BoundTask",
@@ -77,6 +102,9 @@ __all__ = (
     "DuplicateTask",
     "EncoderNotRegistered",
     "EnqueueOptionsDict",
+    "Event",
+    "EventStream",
+    "EventsDropped",
     "ExponentialJitterRetryStrategy",
     "HandlerNotImportable",
     "HardTimeLimitExceeded",
@@ -104,27 +132,46 @@ __all__ = (
     "SyncTask",
     "Task",
     "TaskCall",
+    "TaskCancelled",
     "TaskCancelledError",
     "TaskContext",
     "TaskEnqueueOptions",
     "TaskEnqueuer",
     "TaskError",
+    "TaskEvent",
     "TaskExpired",
+    "TaskFailed",
     "TaskFailedError",
     "TaskHandle",
+    "TaskHeartbeat",
+    "TaskLapsed",
     "TaskNotRegistered",
     "TaskOptions",
     "TaskOptionsDict",
+    "TaskProgress",
+    "TaskReceived",
+    "TaskReplayed",
     "TaskResult",
+    "TaskRetried",
     "TaskRetryPolicy",
     "TaskRetryRequest",
     "TaskRevoked",
+    "TaskRunEnded",
+    "TaskStarted",
     "TaskState",
     "TaskStatus",
+    "TaskSucceeded",
+    "TaskTimeout",
     "Unset",
+    "WorkerDied",
+    "WorkerEvent",
+    "WorkerEventType",
     "WorkerInfo",
     "WorkerLifecycle",
     "WorkerLost",
+    "WorkerReady",
+    "WorkerStopped",
+    "WorkerStopping",
     "WorkflowsNotAttached",
     "as_completed",
     "task",

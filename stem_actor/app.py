@@ -25,6 +25,7 @@ from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
 from stem_actor.model.stop_report import StopReport
+from stem_actor.observe.watching import Watching
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.decorator import TaskDecorator
@@ -41,7 +42,7 @@ _IMPORTED_BODY: Final = "stem_actor.actor.imported:imported_body"
 _log = logging.getLogger("stem_actor")
 
 
-class StemApp(Steering):
+class StemApp(Steering, Watching):
     """
     Background tasks in worker processes of this program.
 
@@ -75,6 +76,7 @@ class StemApp(Steering):
         Raises:
             SettingsError: With every problem at once.
         """
+        super().__init__()
         self.settings = settings_of(settings)
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
@@ -203,6 +205,7 @@ class StemApp(Steering):
             self._host, self._connection = host, connection
             self._is_closed = False
             self._publisher.connect(connection, connection)
+        self._listeners.start(host.directory)
         return self
 
     def stop(self, deadline: Duration | None = None) -> StopReport:
@@ -230,6 +233,7 @@ class StemApp(Steering):
             report = host.stop(deadline_ns / 1e9)  # interrupted: close() ends the host
             self._host = self._connection = None
             self.registry.thaw()
+        self._end_watching()
         left = report.cancelled + report.unstarted
         if left:
             tasks = "task" if left == 1 else "tasks"
@@ -249,6 +253,7 @@ class StemApp(Steering):
             self._is_closed = True
         if connection is not None:
             connection.close()
+        self._end_watching()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -349,11 +354,24 @@ class StemApp(Steering):
         self._is_closed = True
         self._host = self._connection = None
         self.registry.thaw()
+        self._listeners.forget()
         host.forget()
         return True
 
     def _connect(self) -> Connection:
         """Return a connection to a ring that is not started here."""
+        directory = self._running_ring()
+        with self._lock:
+            if self._connection is None:
+                self._connection = attach(directory)
+                self._publisher.connect(self._connection, self._connection)
+            connection = self._connection
+        self._listeners.start(directory)
+        return connection
+
+    def _running_ring(self) -> RingDirectory:
+        if not self._is_closed and self._host is not None:
+            return self._host.directory
         directory = self.settings.locate()
         if self._is_closed or directory.is_anonymous:
             state = "closed" if self._is_closed else "not started"
@@ -361,8 +379,7 @@ class StemApp(Steering):
                 f"the app is {state}",
                 hint="use `with app:`, or call app.start() before the first enqueue",
             )
-        with self._lock:
-            if self._connection is None:
-                self._connection = attach(directory)
-                self._publisher.connect(self._connection, self._connection)
-            return self._connection
+        return directory
+
+    def _ring_in_use(self) -> RingDirectory | None:
+        return None if self._connection is None else self.directory

@@ -276,12 +276,12 @@ class Crew:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(member.pid, signal.SIGKILL)
         # The spare need not wait for the burial, nor what was not started.
-        self.recycle(member)
+        self.recycle(member, reason)
 
-    def recycle(self, member: Member) -> None:
+    def recycle(self, member: Member, reason: str | None) -> None:
         """Let a worker finish what it runs and leave; a fresh one takes its place."""
         if member.phase is Phase.LIVE and not member.is_leaving:
-            member.is_leaving = True
+            member.is_leaving, member.leaving_for = True, reason
             lib.sa_core_worker_quiet(self._core.handle, member.index, 1)
             self._balance()
             self.on_change(member, None)

@@ -197,10 +197,12 @@ class EventHub:
         if cause is None:
             is_leaving = member.is_leaving or self._crew.is_stopping
             kind = NewsType.WORKER_STOPPING if is_leaving else NewsType.WORKER_READY
+            if is_leaving:
+                payload = msgspec.msgpack.encode(member.leaving_for or "stop")
         elif cause.exit_status == 0:
             kind = NewsType.WORKER_STOPPED
         else:
-            kind = NewsType.WORKER_LOST
+            kind = NewsType.WORKER_DIED
             facts = {
                 "signal": cause.signal,
                 "exitStatus": cause.exit_status,

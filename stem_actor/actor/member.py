@@ -28,6 +28,7 @@ class Member:
     Attributes:
         is_buried: Whether the core has been told of its death.
         is_leaving: Whether it gets no more tasks.
+        leaving_for: Why, in a word.
         kill_ns: Monotonic time at which it was killed; 0: it was not.
         kill_fault: The ``Fault`` of the start that it was killed for.
         kill_slot: The slot of that start; ``NO_SLOT``: of all.
@@ -50,6 +51,7 @@ class Member:
     is_spare: bool = False
     is_buried: bool = True
     is_leaving: bool = False
+    leaving_for: str | None = None
     asked_ns: int = 0
     born_ns: int = 0
     born_finished: int = 0
@@ -67,7 +69,7 @@ class Member:
     def forget_kill(self) -> None:
         """A fresh process is about to live here."""
         self.is_buried = False
-        self.is_leaving = False
+        self.is_leaving, self.leaving_for = False, None
         self.kill_ns = 0
         self.kill_fault, self.kill_slot = Fault.NONE, NO_SLOT
         self.kill_reason, self.kill_limit_ns = None, None

@@ -127,7 +127,7 @@ class Meters:
         row = self._core.worker_rows[member.index]
         done = int(row.finished) - member.born_finished
         if config.max_tasks and done >= config.max_tasks:
-            self._crew.recycle(member)
+            self._crew.recycle(member, "tasks")
             return
         if not config.soft_memory and not config.hard_memory:
             return
@@ -137,7 +137,7 @@ class Meters:
         if config.hard_memory and footprint.rss > config.hard_memory:
             self._crew.kill(member, Fault.MEMORY, reason="memory")
         elif config.soft_memory and footprint.rss > config.soft_memory:
-            self._crew.recycle(member)
+            self._crew.recycle(member, "memory")
 
     def _count_zombies(self) -> None:
         """A worker reaps for its grandchildren; one that does not is replaced."""
@@ -147,4 +147,4 @@ class Meters:
             if len(children) <= _ZOMBIES_MAX:
                 continue
             if sum(state_of(child) == "Z" for child in children) > _ZOMBIES_MAX:
-                self._crew.recycle(member)
+                self._crew.recycle(member, "zombies")

@@ -234,6 +234,8 @@ class Supervisor:
     def _decide(self) -> None:
         """Judge what is held; where there is no room to say it, the next time."""
         waiting, self._undecided = self._undecided, []
+        if waiting:  # delays and times of what is decided count from now
+            self.core.set_clock(self.clock.monotonic_ns(), self.clock.wall_ns())
         for number, gen, cause in waiting:
             slot = self.core.slot(number)
             if slot.gen != gen or slot.state != State.HELD:

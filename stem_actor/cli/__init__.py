@@ -23,7 +23,7 @@ _INTERRUPTED: Final = 130
 #: a worker that imports the survey must not pay for the terminal's libraries.
 _COMMANDS: Final = (
     "demo", "worker", "status", "health", "top", "queues", "tasks", "dlq",
-    "bench",
+    "events", "bench",
 )  # fmt: skip
 
 

@@ -27,9 +27,9 @@ __all__ = [
     "TaskStarted",
     "TaskSucceeded",
     "TaskTimeout",
+    "WorkerDied",
     "WorkerEvent",
     "WorkerEventType",
-    "WorkerLost",
     "WorkerReady",
     "WorkerStopped",
     "WorkerStopping",
@@ -271,11 +271,21 @@ class WorkerReady(WorkerEvent):
     signal = "worker-ready"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStopping(WorkerEvent):
-    """It gets no more tasks: it is being replaced, drained or ended."""
+    """
+    It gets no more tasks, and is replaced unless its ring ends.
 
-    __slots__ = ()
-    signal = "worker-stopping"
+    Attributes:
+        reason: ``"stop"``: its ring ends; ``"tasks"``: it has had its share of them;
+            ``"memory"``: it is above the soft mark, or was killed above the hard
+            one; ``"zombies"``: it reaps no children; else what it was killed for,
+            as in ``WorkerDied``.
+    """
+
+    signal: ClassVar[str] = "worker-stopping"
+
+    reason: str
 
 
 class WorkerStopped(WorkerEvent):
@@ -286,7 +296,7 @@ class WorkerStopped(WorkerEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerLost(WorkerEvent):
+class WorkerDied(WorkerEvent):
     """
     It has died by itself, or was killed.
 
@@ -297,7 +307,7 @@ class WorkerLost(WorkerEvent):
         reason: What it was killed for, in a word; None: not by us.
     """
 
-    signal: ClassVar[str] = "worker-lost"
+    signal: ClassVar[str] = "worker-died"
     type: ClassVar[WorkerEventType | None] = WorkerEventType.ERROR
 
     signal_number: int | None = None

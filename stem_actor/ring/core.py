@@ -241,6 +241,10 @@ class Core:
         """One step at a given time; returns how many records moved."""
         return int(lib.sa_core_step(self.handle, now_ns, wall_ns, budget))
 
+    def set_clock(self, now_ns: int, wall_ns: int) -> None:
+        """Say what time it is, before verdicts that no step has preceded."""
+        lib.sa_core_clock(self.handle, now_ns, wall_ns)
+
     def next_ns(self) -> int:
         return int(lib.sa_core_next(self.handle))
 

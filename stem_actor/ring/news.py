@@ -36,7 +36,7 @@ class NewsType:
     WORKER_READY: Final = 16
     WORKER_STOPPING: Final = 17
     WORKER_STOPPED: Final = 18
-    WORKER_LOST: Final = 19
+    WORKER_DIED: Final = 19
 
 
 class News(NamedTuple):

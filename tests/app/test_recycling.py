@@ -14,7 +14,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from stem_actor import StemApp, TaskContext, WorkerLifecycle
+from stem_actor import StemApp, TaskContext, WorkerLifecycle, WorkerStopping
 from stem_actor.errors import WorkerLost
 from tests.app.conftest import Maker
 
@@ -71,12 +71,15 @@ def test_a_handler_above_the_hard_mark_is_ended_and_not_started_for_ever(
 def test_an_idle_worker_above_the_soft_mark_is_replaced(make_app: Maker) -> None:
     app = make_app(workers=1, lifecycle=WorkerLifecycle(soft_memory=_mark()))
     app.task(name="keep_memory")(keep_memory)
-    with app:
+    with app, app.events(types=[WorkerStopping]) as stream:
         large = app.registry.get("keep_memory").enqueue(LARGE).result(timeout=20)
 
         after = _until(lambda: _other_pid(app, large))
+        told = stream.get(20)
 
     assert after is not None
+    assert isinstance(told, WorkerStopping)
+    assert (told.pid, told.reason) == (large, "memory")
 
 
 def test_a_worker_with_more_than_a_hundred_zombies_is_replaced(

@@ -1,4 +1,4 @@
-"""The README is true: each of its Python snippets runs as it stands."""
+"""The documents are true: each of their Python snippets runs as it stands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.imports import ROOT
 
-README = ROOT / "README.md"
+DOCUMENTS = ("*.md", "docs/**/*.md", "bench/*.md")
 TIMEOUT_S = 60
 FENCE = re.compile(
     r"^(?P<indent>[ \t]*)(?P<fence>```+|~~~+)[ \t]*(?P<info>[^\n`]*)\n"
@@ -32,11 +32,13 @@ class Snippet:
     One fenced block of Python.
 
     Attributes:
+        document: The file, from the root of the project.
         line: 1-based line of its first line of code in the file.
         info: What stands behind the fence, ``python`` or ``python no-run``.
         source: The code, dedented.
     """
 
+    document: str
     line: int
     info: str
     source: str
@@ -47,10 +49,11 @@ class Snippet:
         return "\n" * (self.line - 1) + self.source
 
 
-def snippets_of(text: str) -> list[Snippet]:
+def snippets_of(text: str, document: str) -> list[Snippet]:
     """Return every block of *text* whose fence speaks of Python, in any spelling."""
     return [
         Snippet(
+            document=document,
             line=text.count("\n", 0, match.start("body")) + 1,
             info=match["info"].strip(),
             source=textwrap.dedent(match["body"]),
@@ -89,14 +92,19 @@ def run_program(program: Path, *, timeout_s: float) -> tuple[int, str]:
     return process.returncode, output
 
 
-SNIPPETS = snippets_of(README.read_text("utf-8")) if README.exists() else []
+SNIPPETS = [
+    snippet
+    for pattern in DOCUMENTS
+    for path in sorted(ROOT.glob(pattern))
+    for snippet in snippets_of(path.read_text("utf-8"), str(path.relative_to(ROOT)))
+]
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda s: f"line {s.line}")
-def test_a_snippet_of_the_readme_runs(snippet: Snippet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda s: f"{s.document}:{s.line}")
+def test_a_snippet_of_a_document_runs(snippet: Snippet, tmp_path: Path) -> None:
     # Anything else behind the fence would be a snippet that nobody checks.
     assert snippet.info in {"python", "python no-run"}
-    compile(snippet.program, str(README), "exec")
+    compile(snippet.program, snippet.document, "exec")
     if snippet.info == "python no-run":
         return
     program = tmp_path / "snippet.py"
@@ -104,7 +112,7 @@ def test_a_snippet_of_the_readme_runs(snippet: Snippet, tmp_path: Path) -> None:
 
     status, output = run_program(program, timeout_s=TIMEOUT_S)
 
-    assert status == 0, f"README.md line {snippet.line}:\n{output}"
+    assert status == 0, f"{snippet.document}:{snippet.line}:\n{output}"
 
 
 def test_snippets_are_found_in_every_form() -> None:
@@ -112,18 +120,18 @@ def test_snippets_are_found_in_every_form() -> None:
         "a\n```python\nx = 1\n```\n- b\n  ```python no-run\n  y = 2\n  ```\n~~~py\n~~~"
     )
 
-    found = snippets_of(text + "\n```sh\nmake test\n```\n")
+    found = snippets_of(text + "\n```sh\nmake test\n```\n", "a.md")
 
     assert found == [
-        Snippet(3, "python", "x = 1\n"),
-        Snippet(7, "python no-run", "y = 2\n"),
-        Snippet(10, "py", ""),
+        Snippet("a.md", 3, "python", "x = 1\n"),
+        Snippet("a.md", 7, "python no-run", "y = 2\n"),
+        Snippet("a.md", 10, "py", ""),
     ]
 
 
 def test_a_failing_snippet_names_its_line(tmp_path: Path) -> None:
     program = tmp_path / "snippet.py"
-    program.write_text(Snippet(41, "python", "1 / 0\n").program)
+    program.write_text(Snippet("a.md", 41, "python", "1 / 0\n").program)
 
     status, output = run_program(program, timeout_s=TIMEOUT_S)
 

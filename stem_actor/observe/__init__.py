@@ -1,0 +1,1 @@
+"""Watching a ring: events as they happen."""
