@@ -52,7 +52,8 @@ model: $(VENV)/tested
 	$(BIN)/python -m tests.model $(ARGS)
 
 fault: $(VENV)/tested $(CRASHPOINTS)/built
-	STEM_ACTOR_FAULT=long $(PYTEST) --timeout=0 tests/fault $(ARGS)
+	STEM_ACTOR_FAULT=long $(PYTEST) --timeout=0 tests/fault \
+	    tests/limits/test_kills.py tests/limits/test_races.py $(ARGS)
 
 fuzz: $(VENV)/tested
 	CC="$(CC)" sh tests/native/run_threads.sh tsan

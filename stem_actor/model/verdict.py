@@ -61,7 +61,8 @@ class Verdict:
             exception was raised, if it raised.
         descendants: Processes it had begun and that were ended with it, as
             ``"name (pid)"``; at most 32.
-        swept: How many processes were killed because it left them behind.
+        swept: How many processes it left behind for the guardian, which killed those
+            that lived and reaped those that did not.
         threads: Names of the non-daemon threads that it left running; its worker
             was replaced, so they have ended too.
         worker: Index of the worker.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,3 +103,17 @@ def eventually(check: Callable[[], object], timeout: float = PATIENCE_S) -> bool
             return False
         time.sleep(0.005)
     return True
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the path of ``hostile.c`` as a library."""
+    return compiled(tmp_path_factory, "hostile.c")
+
+
+def compiled(factory: pytest.TempPathFactory, source: str) -> str:
+    """Return the path of the shared library made of *source*, of this folder."""
+    library = str(factory.mktemp("lib") / f"{source}.so")
+    flags = ["-shared", "-fPIC", "-O0", "-w", "-pthread", "-o", library]
+    subprocess.run(["cc", *flags, str(Path(__file__).with_name(source))], check=True)
+    return library

@@ -21,13 +21,11 @@ class Footing:
     Attributes:
         processes: Name of each process below the guardian, sorted; a zombie's is said.
         descriptors: Those that guardian, supervisor and host have open, in this order.
-        shared: Files in shared memory.
         files: Files of the ring, without the last words that its workers have left.
     """
 
     processes: tuple[str, ...]
     descriptors: tuple[int, int, int]
-    shared: frozenset[str]
     files: frozenset[str]
 
     @classmethod
@@ -39,7 +37,6 @@ class Footing:
         return cls(
             processes=tuple(sorted(_names_below(pids[0]))),
             descriptors=(opened[0], opened[1], opened[2]),
-            shared=frozenset(os.listdir("/dev/shm")),
             files=frozenset(
                 str(path.relative_to(root))
                 for path in root.rglob("*")
@@ -50,17 +47,26 @@ class Footing:
 
 def at_rest(app: StemApp, workers: int = 3) -> Footing:
     """Return the footing of *app* once its workers and its spare zygote are there."""
-    below = ("stem-zygote",) * 2
-    below = tuple(f"stem-worker-{at}" for at in range(workers)) + below
+    whole: list[str] = [f"stem-worker-{at}" for at in range(workers)] + [
+        "stem-zygote"
+    ] * 2
+    found: list[Footing] = []
 
     def is_whole() -> bool:
         with contextlib.suppress(OSError):
-            named = [it for it in Footing.of(app).processes if it.startswith("stem-")]
-            return tuple(named) == below and all(it.pid for it in app.workers())
+            found.append(Footing.of(app))
+            # One more: the supervisor, by the name of its interpreter.
+            names = [it for it in found[-1].processes if it.startswith("stem-")]
+            has_none_dying = len(found[-1].processes) == len(whole) + 1
+            return names == whole and has_none_dying and _are_up(app)
         return False
 
-    assert eventually(is_whole)
-    return Footing.of(app)
+    assert eventually(is_whole), found[-1]
+    return found[-1]
+
+
+def _are_up(app: StemApp) -> bool:
+    return all(it.pid for it in app.workers())
 
 
 def returns_to(app: StemApp, before: Footing, timeout: float = 30.0) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import logging.handlers
 import mmap
 import multiprocessing
 import os
@@ -130,7 +129,7 @@ def start_plain(path: str) -> None:
 
 def start_session(path: str) -> None:
     """A child in a session of its own."""
-    _child(lambda: (os.setsid(), wait_for_kill(path)))
+    _child(lambda: _escape(path))
     _sleep_for_ever()
 
 
@@ -159,11 +158,18 @@ def start_program(path: str) -> None:
     _sleep_for_ever()
 
 
+def leave_child(path: str) -> int:
+    """Return, but leave a child that holds every descriptor of the worker."""
+    _child(lambda: _escape(path))
+    return os.getpid()
+
+
 def write_in_child(context: TaskContext) -> list[str]:
     """Tell what a child of ours finds of the ring: by name, and by mapping."""
     inlet, outlet = os.pipe()
-    if _child(lambda: os.write(outlet, _uses_of_ring(context).encode())) and outlet:
-        os.close(outlet)
+    child = _child(lambda: os.write(outlet, _uses_of_ring(context).encode()))
+    os.close(outlet)
+    os.waitpid(child, 0)
     with os.fdopen(inlet) as file:
         return file.read().split()
 
@@ -224,7 +230,7 @@ def spin() -> None:
 
 def ignore(path: str) -> None:
     """Swallow every request to stop; beside a child that escaped."""
-    _child(lambda: (os.setsid(), wait_for_kill(path)))
+    _child(lambda: _escape(path))
     say(path, os.getpid())
     while True:
         with contextlib.suppress(BaseException):
@@ -249,7 +255,7 @@ def grow(step: int) -> None:
 
 def take_in_child(path: str, size: int) -> None:
     """Have a child take them."""
-    _child(lambda: (say(path, os.getpid()), take(size)))
+    _child(lambda: _tell_and_take(path, size))
     _sleep_for_ever()
 
 
@@ -277,6 +283,16 @@ def _child(life: Callable[[], object]) -> int:
         life()
     finally:
         os._exit(0)
+
+
+def _escape(path: str) -> None:
+    os.setsid()
+    wait_for_kill(path)
+
+
+def _tell_and_take(path: str, size: int) -> None:
+    say(path, os.getpid())
+    take(size)
 
 
 def _run(path: str) -> None:
@@ -331,6 +347,7 @@ HANDLERS: Final = (
     (start_session, {"name": "start_session", **HARD}),
     (start_daemon, {"name": "start_daemon", **HARD}),
     (start_pool, {"name": "start_pool", "hard_time_limit": 1.0}),
+    (leave_child, {"name": "leave_child"}),
     (start_program, {"name": "start_program", **HARD}),
     (write_in_child, {"name": "write_in_child", **HARD}),
     (run_forks, {"name": "run_forks", **HARD}),

@@ -82,9 +82,10 @@ def test_a_supervisor_starts_beside_a_worker_that_no_kill_ends(
         result = ended(handle)
 
         assert status is not None
-        assert str(pid) in status.meta["waiting"]
+        assert str(pid) in str(status.meta["waiting"])
         assert starts == [pid], "it was started again while the first start may go on"
         assert result.is_succeeded
+        assert result.status is not None
         assert result.status.starts == 2
         assert _journal(tmp_path)[0] == pid
         assert len(_journal(tmp_path)) == 2
