@@ -21,7 +21,7 @@ import psutil
 
 from bench.limits_sides import SIDES, US, LimitedSide, Ticket
 from bench.limits_watch import Watch, look
-from stem_actor.actor.prctl import adopt_orphans
+from stem_actor.actor.tree.prctl import adopt_orphans
 
 OPENING_S = 25.0
 STARTING_S = 10.0

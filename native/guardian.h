@@ -46,7 +46,7 @@
 #define SA_PATIENCE_NS (2 * SA_SECOND) /* what a supervisor has to end at once */
 #define SA_GRACE_NS (5 * SA_SECOND) /* and for a grace of 1 s and what is left over */
 
-/* Mirrored by stem_actor/actor/verbs.py; tests/process compares the two. */
+/* Mirrored by stem_actor/actor/tree/verbs.py; tests/process compares the two. */
 enum sa_verb {
     SA_VERB_FORK = 1,
     SA_VERB_WATCHING = 2,

@@ -11,13 +11,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
-from stem_actor.actor.body import build_body
-from stem_actor.actor.connection import Connection, attach
-from stem_actor.actor.host import RingHost
-from stem_actor.actor.importing import ImportSpec
-from stem_actor.actor.places import Places, handlers_of
-from stem_actor.actor.settings import Settings, SettingsDict, settings_of
-from stem_actor.actor.worker import Hooks
+from stem_actor.actor.host.connection import Connection, attach
+from stem_actor.actor.host.host import RingHost
+from stem_actor.actor.host.places import Places, handlers_of
+from stem_actor.actor.host.settings import Settings, SettingsDict, settings_of
+from stem_actor.actor.tree.importing import ImportSpec
+from stem_actor.actor.worker.body import build_body
+from stem_actor.actor.worker.worker import Hooks
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
 from stem_actor.errors import AppNotStarted, StemError
@@ -37,7 +37,7 @@ __all__ = ["Settings", "StemApp"]
 
 Hook = TypeVar("Hook", bound=Callable[[], object])
 
-_IMPORTED_BODY: Final = "stem_actor.actor.imported:imported_body"
+_IMPORTED_BODY: Final = "stem_actor.actor.worker.imported:imported_body"
 
 _log = logging.getLogger("stem_actor")
 

@@ -40,6 +40,10 @@ RANKS = {
     "__main__": 7,
 }
 
+# The rooms of a member that has some, in the order in which they may see one another:
+# each those before it.
+ROOMS = {"actor": ("tree", "worker", "supervisor", "host")}
+
 
 def member_of(module: str, members: set[str]) -> str:
     """Return the member a dotted name below the package belongs to."""
@@ -65,11 +69,22 @@ def _violation(edge: Import, members: set[str]) -> list[str]:
     place = f"{edge.importer}:{edge.line}"
     if target == "_core" and source != "ring":
         return [f"{place}: only {PACKAGE}.ring may import {CORE}"]
+    if source == target:
+        return _wrong_room(edge, ROOMS.get(source, ()))
     upward = RANKS.get(target, 0) > RANKS.get(source, 0)
     sideways = RANKS.get(target, 0) == RANKS.get(source, 0) > 0
-    if source != target and (upward or sideways):
+    if upward or sideways:
         return [f"{place}: {source} may not import {target}"]
     return []
+
+
+def _wrong_room(edge: Import, rooms: tuple[str, ...]) -> list[str]:
+    source, target = edge.importer.split(".")[2:3], edge.target.split(".")[2:3]
+    if not rooms or not source or not target or target[0] not in rooms:
+        return []
+    if source[0] in rooms and rooms.index(target[0]) <= rooms.index(source[0]):
+        return []
+    return [f"{edge.importer}:{edge.line}: {source[0]} may not import {target[0]}"]
 
 
 def import_cycle(root: Path) -> list[str]:
@@ -163,6 +178,21 @@ def test_a_planted_neighbour_is_found(planted: Path) -> None:
 
     assert violations(planted) == [
         "stem_actor.schedule.beat:1: schedule may not import canvas"
+    ]
+
+
+def test_a_planted_climb_from_room_to_room_is_found(planted: Path) -> None:
+    for room in ROOMS["actor"]:
+        folder = planted / PACKAGE / "actor" / room
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("")
+    down, up = "from ..tree import birth\n", "from ..host import connection\n"
+    (planted / PACKAGE / "actor" / "tree" / "birth.py").write_text("")
+    (planted / PACKAGE / "actor" / "host" / "connection.py").write_text(down)
+    (planted / PACKAGE / "actor" / "worker" / "worker.py").write_text(down + up)
+
+    assert violations(planted) == [
+        "stem_actor.actor.worker.worker:2: worker may not import host"
     ]
 
 

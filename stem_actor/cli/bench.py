@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from stem_actor import StemApp
-from stem_actor.actor.cores import usable_cores
+from stem_actor.actor.tree.cores import usable_cores
 from stem_actor.cli.bench_run import Bench, Spread, add, spin
 from stem_actor.cli.output import Output
 

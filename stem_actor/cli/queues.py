@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stem_actor.actor.connection import Connection
+from stem_actor.actor.host.connection import Connection
 from stem_actor.cli.output import Output
 from stem_actor.cli.target import connected, takes_ring
 from stem_actor.errors import StemError

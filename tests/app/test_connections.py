@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from stem_actor import StemApp
-from stem_actor.actor.connection import Connection
+from stem_actor.actor.host.connection import Connection
 from stem_actor.errors import QueueFull, RingError, StemError
 from stem_actor.ids import format_id, new_id
 from stem_actor.ring.spool import Spool
@@ -71,7 +71,7 @@ def test_threads_that_enqueue_and_wait_survive_a_close(tmp_path: Path) -> None:
             f"""
             import threading
             from stem_actor import StemApp, StemError
-            from stem_actor.actor.connection import Connection
+            from stem_actor.actor.host.connection import Connection
 
             app = StemApp(workers=1, runtime_dir={str(tmp_path / "rings")!r},
                           slots=256, arena_bytes=1 << 20)

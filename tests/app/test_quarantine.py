@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from stem_actor import StemApp
-from stem_actor.actor import host, quarantine
+from stem_actor.actor.host import host
+from stem_actor.actor.supervisor import quarantine
 from stem_actor.errors import (
     BrokerUnavailable,
     RingCorrupt,
@@ -30,7 +31,7 @@ from tests.app.until import until
 BOOT = """
 import os, sys
 sys.path[:0] = {path!r}
-from stem_actor.actor.supervisor import main
+from stem_actor.actor.supervisor.supervisor import main
 from stem_actor.ring.core import Core
 
 recover = Core.recover

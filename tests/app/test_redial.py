@@ -20,7 +20,7 @@ import pytest
 import uvloop
 
 from stem_actor import StemApp, TaskHandle, as_completed
-from stem_actor.actor.connection import Connection
+from stem_actor.actor.host.connection import Connection
 from stem_actor.errors import BrokerUnavailable, QueueFull, ResultTimeout, RingError
 from stem_actor.ids import format_id, new_id
 from tests.app.conftest import Maker

@@ -20,10 +20,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stem_actor.actor import producers
-from stem_actor.actor.connection import Connection, attach
-from stem_actor.actor.fence import born_at
-from stem_actor.actor.revival import start_error
+from stem_actor.actor.host.connection import Connection, attach
+from stem_actor.actor.host.revival import start_error
+from stem_actor.actor.supervisor import producers
+from stem_actor.actor.supervisor.fence import born_at
 from stem_actor.errors import RingError, RingInUse
 from stem_actor.ids import format_id
 from stem_actor.ring import directory as directories

@@ -39,7 +39,7 @@ with open({page!r}, "r+b") as file:
     page = mmap.mmap(file.fileno(), 4096)
 words = ffi.from_buffer(page)
 lib.sa_crash_arm(words)
-from stem_actor.actor.supervisor import main
+from stem_actor.actor.supervisor.supervisor import main
 main()
 """
 

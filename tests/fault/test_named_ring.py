@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from stem_actor.actor.fence import born_at, fence
+from stem_actor.actor.supervisor.fence import born_at, fence
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.segment import create_segment
 from tests.fault import evidence

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from stem_actor import StemApp, TaskHandle, WorkerLifecycle
-from stem_actor.actor.oom import OomWatch
+from stem_actor.actor.supervisor.oom import OomWatch
 from stem_actor.errors import TaskFailedError, WorkerLost
 from tests.fault.chaos import Tree
 from tests.fault.conftest import Footprint, Place

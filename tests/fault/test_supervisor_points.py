@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from stem_actor.actor import host
+from stem_actor.actor.host import host
 from tests.fault.conftest import IS_LONG, SEEDS, Place
 from tests.fault.crashpoints import CrashPage, armed_supervisor
 from tests.fault.soak import wait_until

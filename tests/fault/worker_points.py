@@ -23,7 +23,7 @@ from time import monotonic_ns
 from typing import Any, Final
 
 from stem_actor import StemApp
-from stem_actor.actor import host
+from stem_actor.actor.host import host
 from tests.fault.crashpoints import CrashPage, armed_supervisor
 from tests.fault.jobs import SPOOLED_BYTES, Plan, make_app
 from tests.fault.journal import Mark, read_journal

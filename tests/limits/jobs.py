@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from stem_actor import TaskContext
-from stem_actor.actor.signals import SOFT_SIGNAL
+from stem_actor.actor.tree.signals import SOFT_SIGNAL
 
 _FOREVER_S: Final = 60.0
 #: Room for any pthread_mutex_t; zeros are PTHREAD_MUTEX_INITIALIZER.

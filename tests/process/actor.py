@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stem_actor.actor.birth import Birth
+    from stem_actor.actor.tree.birth import Birth
 
 DEADLINE_S = 20.0
 

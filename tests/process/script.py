@@ -12,8 +12,8 @@ from tests.process.tree import FAKE_SUPERVISOR, environment
 
 PRELUDE = """
 import json, os, signal, sys, threading
-from stem_actor.actor.importing import ImportSpec
-from stem_actor.actor.launch import LaunchSpec, become_guardian, launch
+from stem_actor.actor.tree.importing import ImportSpec
+from stem_actor.actor.tree.launch import LaunchSpec, become_guardian, launch
 from tests.process.actor import body_for
 
 ROOT = {root!r}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stem_actor.actor.verbs import Verb
+from stem_actor.actor.tree.verbs import Verb
 from tests.process.script import Script
 from tests.process.tree import Tree, zygotes_of
 

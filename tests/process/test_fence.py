@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor.verbs import Message, Verb
+from stem_actor.actor.tree.verbs import Message, Verb
 from tests.process.actor import until
 from tests.process.tree import Supervisor, Tree, children_of
 

@@ -16,9 +16,9 @@ from types import FrameType, ModuleType
 
 import pytest
 
-from stem_actor.actor import hygiene
-from stem_actor.actor.birth import Birth
-from stem_actor.actor.verbs import Verb
+from stem_actor.actor.tree import hygiene
+from stem_actor.actor.tree.birth import Birth
+from stem_actor.actor.tree.verbs import Verb
 from tests.process.tree import Tree
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor import founding, prctl
-from stem_actor.actor.launch import LaunchSpec, launch
-from stem_actor.actor.verbs import Verb
+from stem_actor.actor.tree import founding, prctl
+from stem_actor.actor.tree.launch import LaunchSpec, launch
+from stem_actor.actor.tree.verbs import Verb
 from stem_actor.errors import SettingsError, StemError
 from tests.process.actor import until
 from tests.process.script import Script
@@ -52,7 +52,7 @@ def test_a_host_that_adopts_orphans_keeps_no_zombie_of_the_guardian(
 ) -> None:
     """The host is PID 1 of a container, or a reaper as here."""
     script = host("""
-from stem_actor.actor import prctl
+from stem_actor.actor.tree import prctl
 prctl.adopt_orphans()
 guardian = launch(spec())
 tell(child=os.waitpid(guardian.pid, os.WNOHANG))

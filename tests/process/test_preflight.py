@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor.preflight import require_kernel, require_python
+from stem_actor.actor.host.preflight import require_kernel, require_python
 from stem_actor.errors import SettingsError
 from tests.process.tree import environment
 

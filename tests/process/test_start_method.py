@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
-from stem_actor.actor import start_method
-from stem_actor.actor.importing import ImportSpec, require_importable
-from stem_actor.actor.launch import LaunchSpec, launch
+from stem_actor.actor.tree import start_method
+from stem_actor.actor.tree.importing import ImportSpec, require_importable
+from stem_actor.actor.tree.launch import LaunchSpec, launch
 from stem_actor.errors import HandlerNotImportable, SettingsError
 from tests.process.script import Script
 from tests.process.tree import Tree
@@ -98,7 +98,7 @@ def test_a_host_without_threads_is_forked_although_its_thread_starts_it(
     tree: Tree, host: Callable[..., Script]
 ) -> None:
     script = host("""
-from stem_actor.actor import start_method
+from stem_actor.actor.tree import start_method
 tell(alone=start_method.choose("auto"))
 done = threading.Event()
 threading.Thread(target=done.wait, name="metrics").start()
@@ -117,7 +117,8 @@ def test_a_pool_that_stops_for_a_fork_does_not_count(
     script = host(
         """
 import ctypes
-from stem_actor.actor import hygiene, start_method
+from stem_actor.actor.tree import hygiene
+from stem_actor.actor.tree import start_method
 ctypes.CDLL(sys.argv[1]).start_pool()
 tell(threads=len(hygiene.thread_names()), method=start_method.choose("auto"))
 """,

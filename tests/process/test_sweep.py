@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor.verbs import Verb
+from stem_actor.actor.tree.verbs import Verb
 from tests.process.tree import Tree
 
 KINDS = ("plain", "setsid", "double")

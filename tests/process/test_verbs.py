@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor import verbs
-from stem_actor.actor.verbs import Message, Verb, ZygoteNews
+from stem_actor.actor.tree import verbs
+from stem_actor.actor.tree.verbs import Message, Verb, ZygoteNews
 
 HEADER = Path(__file__).parents[2] / "native" / "guardian.h"
 

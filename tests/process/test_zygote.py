@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor.birth import Birth
-from stem_actor.actor.verbs import Verb, ZygoteNews
+from stem_actor.actor.tree.birth import Birth
+from stem_actor.actor.tree.verbs import Verb, ZygoteNews
 from tests.process.actor import until
 from tests.process.script import Script
 from tests.process.tree import Tree

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stem_actor.actor import verbs
-from stem_actor.actor.launch import LaunchSpec, launch
-from stem_actor.actor.verbs import Message, Verb
+from stem_actor.actor.tree import verbs
+from stem_actor.actor.tree.launch import LaunchSpec, launch
+from stem_actor.actor.tree.verbs import Message, Verb
 from tests.process.actor import DEADLINE_S, Actor, Watch, body_for, until
 
 if TYPE_CHECKING:
-    from stem_actor.actor.guardian import Guardian
+    from stem_actor.actor.tree.guardian import Guardian
 
 FAKE_SUPERVISOR = Path(__file__).with_name("fake_supervisor.py")
 

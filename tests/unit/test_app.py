@@ -18,7 +18,7 @@ from stem_actor import (
     StopReport,
     WorkerLifecycle,
 )
-from stem_actor.actor.places import Places
+from stem_actor.actor.host.places import Places
 from stem_actor.errors import BrokerUnavailable
 from tests.unit.task_surface import add, fresh
 

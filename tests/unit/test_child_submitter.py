@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stem_actor.actor.runtime import ChildSubmitter
+from stem_actor.actor.worker.runtime import ChildSubmitter
 from stem_actor.errors import QueueFull
 from stem_actor.ring.native import Status
 from stem_actor.ring.producer import Submitted

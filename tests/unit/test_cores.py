@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stem_actor import StemApp
-from stem_actor.actor import replies, settings
-from stem_actor.actor.cores import usable_cores
+from stem_actor.actor.host import replies, settings
+from stem_actor.actor.tree.cores import usable_cores
 
 
 @pytest.fixture(autouse=True)

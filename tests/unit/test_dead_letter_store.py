@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stem_actor.actor.dead_letters import BYTES_MAX, DeadLetter, DeadLetterStore
+from stem_actor.actor.supervisor.dead_letters import (
+    BYTES_MAX,
+    DeadLetter,
+    DeadLetterStore,
+)
 
 LARGE = 1 << 20
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stem_actor.actor.last_words import NO_WORDS, LastWords, read_last_words
+from stem_actor.actor.worker.last_words import NO_WORDS, LastWords, read_last_words
 
 FIRST, SECOND = bytes(range(20)), bytes(range(20, 40))
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import stem_actor
-from stem_actor.actor.place import Place, place_of
+from stem_actor.actor.worker.place import Place, place_of
 
 PACKAGE = Path(stem_actor.__file__).parent
 STDLIB = Path(sysconfig.get_path("stdlib"))
 
-WORKER = (str(PACKAGE / "actor/worker.py"), "start")
+WORKER = (str(PACKAGE / "actor/worker/worker.py"), "start")
 RUN = (str(PACKAGE / "tasks/runner.py"), "run")
 RUN_WITH_CONTEXT = (str(PACKAGE / "tasks/runner.py"), "run_with_context")
 RECEIVE = (str(PACKAGE / "tasks/runner.py"), "receive")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stem_actor.actor.restart_budget import RestartBudget
+from stem_actor.actor.supervisor.restart_budget import RestartBudget
 
 SECOND = 10**9
 

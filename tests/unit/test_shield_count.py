@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stem_actor.actor.shield import Shield, ShieldCount
+from stem_actor.actor.worker.shield import Shield, ShieldCount
 
 SECOND = 10**9
 
@@ -17,7 +17,9 @@ class Struck(BaseException):
 def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The monotonic time, to be set."""
     time_ns = [5 * SECOND]
-    monkeypatch.setattr("stem_actor.actor.shield.time.monotonic_ns", lambda: time_ns[0])
+    monkeypatch.setattr(
+        "stem_actor.actor.worker.shield.time.monotonic_ns", lambda: time_ns[0]
+    )
     return time_ns
 
 

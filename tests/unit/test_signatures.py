@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from stem_actor import StemApp, TaskContext
-from stem_actor.actor import connection, runtime, settings
+from stem_actor.actor.host import connection, settings
+from stem_actor.actor.worker import runtime
 from stem_actor.engine.children import ChildResults
 from stem_actor.engine.disconnected import Disconnected
 from stem_actor.engine.publish import Publisher

@@ -1,0 +1,1 @@
+"""The host's side: starting a tree, and the connection of every producer."""

@@ -1,0 +1,1 @@
+"""The supervisor process: owns the arena, runs no user code."""

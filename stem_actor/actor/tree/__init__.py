@@ -1,0 +1,1 @@
+"""The process tree: guardian, zygote, births, and what every process of it does."""

@@ -1,0 +1,1 @@
+"""The worker process: user code runs here, under limits."""

@@ -1,0 +1,199 @@
+"""The interrupter: from a signal to an exception in the handler that it means."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from stem_actor.actor.tree.signals import SOFT_SIGNAL
+from stem_actor.actor.worker.place import Place, place_of
+from stem_actor.actor.worker.runtime import WorkerRuntime
+from stem_actor.actor.worker.stacks import stacks_of_all_threads
+from stem_actor.errors import SoftTimeLimitExceeded, TaskRevoked
+from stem_actor.ring.mailbox import Mailbox, Stop
+from stem_actor.tasks.context import CURRENT
+
+__all__ = ["Interrupter"]
+
+_MS: Final = 1_000_000
+#: The wait before a delivery that could not be made is tried again, and its bound.
+_AGAIN_NS: Final = 1 * _MS
+_AGAIN_MAX_NS: Final = 10 * _MS
+#: The same where Python has said that the exception was dropped.
+_LOST_NS: Final = 10 * _MS
+
+
+class Interrupter:
+    """
+    Installed once in each worker; delivers each request to stop at most once.
+
+    The C handler has dropped the requests of starts that are over. Of the others:
+
+    - a plain handler gets the exception raised in it, wherever it is, but never in
+      this library, nor before its first or after its last line: then it waits;
+    - a handler that runs a loop has every task of that loop cancelled, and the
+      exception raised in the one that runs;
+    - a coroutine is cancelled, and if it is the one that runs (it blocks the loop), the
+      exception is raised in it. Never in a neighbour, and never in an idle loop.
+
+    It is delivered again only if Python itself says that it was dropped, which it does
+    for exceptions in ``__del__`` and in callbacks. A handler that swallows it has got
+    it; the hard limit is for that one.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        wake_fd: int,
+        note: Callable[[WorkerRuntime, str], None],
+    ) -> None:
+        """*note* keeps the stacks at a soft limit, in case the worker is killed."""
+        self._mailbox = mailbox
+        self._note = note
+        self._is_busy = False
+        #: The plain handler that runs, if one does.
+        self.current: WorkerRuntime | None = None
+        #: The coroutines that run, by cell.
+        self.coroutines: dict[int, WorkerRuntime] = {}
+        signal.signal(SOFT_SIGNAL, self._on_signal)
+        mailbox.open_soft(SOFT_SIGNAL, wake_fd)
+        self._unraisable = sys.unraisablehook
+        sys.unraisablehook = self._on_unraisable
+
+    def strike(self, runtime: WorkerRuntime) -> None:
+        """
+        Deliver what a shield has held back; called by the handler's own code.
+
+        Raises:
+            SoftTimeLimitExceeded: In a plain handler, for its soft limit or a drain.
+            TaskRevoked: In a plain handler, if it was revoked.
+        """
+        if runtime.struck == runtime.stop:
+            return
+        runtime.struck = runtime.stop
+        if runtime.coroutine is None:
+            raise _exception(runtime.stop)
+        runtime.coroutine.cancel()
+
+    # --- inside
+
+    def _on_signal(self, _number: int, frame: FrameType | None) -> None:
+        if self._is_busy:  # a second signal within this very method: soon again
+            self._mailbox.look_again(_AGAIN_NS)
+            return
+        self._is_busy = True
+        exception: BaseException | None = None
+        try:
+            while (found := self._mailbox.take_stop()) is not None:
+                cell, stop = found
+                runtime = self._runtime_in(cell)
+                if runtime is not None:
+                    exception = self._deliver(runtime, stop, frame) or exception
+        finally:
+            self._is_busy = False
+        if exception is not None:
+            raise exception
+
+    def _runtime_in(self, cell: int) -> WorkerRuntime | None:
+        current = self.current
+        if current is not None and current.cell == cell:
+            return current
+        return self.coroutines.get(cell)
+
+    def _deliver(
+        self, runtime: WorkerRuntime, stop: int, frame: FrameType | None
+    ) -> BaseException | None:
+        """Deliver *stop*; returns what is to be raised in the interrupted code."""
+        if runtime.struck == stop or (runtime.struck and stop != Stop.REVOKED):
+            # It is ending already, and may be saving its work. A revoke comes through:
+            # it changes what the task ends as.
+            return None
+        if stop == Stop.SOFT and runtime.soft_stack is None:
+            runtime.soft_stack = stacks_of_all_threads(frame)
+            self._note(runtime, runtime.soft_stack)
+        runtime.stop = stop
+        held_ns = runtime.shielded_ns()
+        if held_ns:
+            self._mailbox.stop_again(runtime.cell, stop, held_ns)
+            return None
+        if runtime.coroutine is None:
+            return self._into_handler(runtime, stop, frame)
+        return self._into_coroutine(runtime, runtime.coroutine, stop, frame)
+
+    def _into_handler(
+        self, runtime: WorkerRuntime, stop: int, frame: FrameType | None
+    ) -> BaseException | None:
+        loop = asyncio._get_running_loop()
+        task = None if loop is None else asyncio.current_task(loop)
+        if loop is not None and task is None:
+            # It idles, or runs a callback: whatever is raised here goes astray.
+            runtime.struck = stop
+            loop.call_soon_threadsafe(_cancel_all, loop, None)
+            return None
+        if place_of(frame, is_owned=task is not None) is not Place.HANDLER:
+            self._later(runtime, stop)
+            return None
+        if loop is not None:
+            loop.call_soon_threadsafe(_cancel_all, loop, task)
+        runtime.struck = stop
+        return _exception(stop)
+
+    def _into_coroutine(
+        self,
+        runtime: WorkerRuntime,
+        coroutine: asyncio.Task[None],
+        stop: int,
+        frame: FrameType | None,
+    ) -> BaseException | None:
+        context = CURRENT.get()
+        loop = coroutine.get_loop()
+        task = asyncio.current_task(loop)
+        if context is None or context.runtime is not runtime or task is None:
+            runtime.struck = stop
+            loop.call_soon_threadsafe(coroutine.cancel)
+            return None
+        # The loop stands still in code of this very start.
+        if place_of(frame, is_owned=True) is not Place.HANDLER:
+            self._later(runtime, stop)
+            return None
+        if task is not coroutine:  # in a task that it has made, and may never await
+            loop.call_soon_threadsafe(coroutine.cancel)
+        runtime.struck = stop
+        return _exception(stop)
+
+    def _later(self, runtime: WorkerRuntime, stop: int) -> None:
+        delay_ns = min(_AGAIN_NS << runtime.tries, _AGAIN_MAX_NS)
+        runtime.tries = min(runtime.tries + 1, 8)
+        self._mailbox.stop_again(runtime.cell, stop, delay_ns)
+
+    def _on_unraisable(self, unraisable: Any) -> None:
+        """Python drops an exception: if it is one of ours, it has to come again."""
+        was_busy, self._is_busy = self._is_busy, True
+        try:
+            # Not interrupted: what is raised in a hook is dropped, and nobody is told.
+            self._unraisable(unraisable)
+        finally:
+            self._is_busy = was_busy
+            if issubclass(unraisable.exc_type, (SoftTimeLimitExceeded, TaskRevoked)):
+                self._come_again()
+
+    def _come_again(self) -> None:
+        context = CURRENT.get()
+        runtime = None if context is None else context.runtime
+        if isinstance(runtime, WorkerRuntime) and runtime.struck:
+            stop, runtime.struck = runtime.struck, 0
+            self._mailbox.stop_again(runtime.cell, stop, _LOST_NS)
+
+
+def _exception(stop: int) -> BaseException:
+    return TaskRevoked() if stop == Stop.REVOKED else SoftTimeLimitExceeded()
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop, but: asyncio.Task[Any] | None) -> None:
+    for task in asyncio.all_tasks(loop):
+        if task is not but:
+            task.cancel()
