@@ -1,6 +1,7 @@
 """Background tasks that cannot be lost, cannot run away, and need no server."""
 
 from stem_actor.app import StemApp
+from stem_actor.canvas.building import chain, chord, group
 from stem_actor.control.dead_letters import DeadLetter, DeadLetters
 from stem_actor.control.queue import QueueControl, QueueInfo
 from stem_actor.control.steering import WorkerInfo
@@ -83,6 +84,7 @@ from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.decorator import task
 from stem_actor.tasks.handle import TaskHandle, as_completed
 from stem_actor.tasks.outcome import ProgressSignal
+from stem_actor.tasks.signature import Immutable, Partial, Signature
 from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
 
 __all__ = (
@@ -108,8 +110,10 @@ __all__ = (
     "ExponentialJitterRetryStrategy",
     "HandlerNotImportable",
     "HardTimeLimitExceeded",
+    "Immutable",
     "InvalidOptions",
     "LeaseLost",
+    "Partial",
     "PayloadError",
     "PayloadTooLarge",
     "PayloadVersionError",
@@ -125,6 +129,7 @@ __all__ = (
     "RingInUse",
     "RingVersionMismatch",
     "SettingsError",
+    "Signature",
     "SoftTimeLimitExceeded",
     "StemApp",
     "StemError",
@@ -174,5 +179,8 @@ __all__ = (
     "WorkerStopping",
     "WorkflowsNotAttached",
     "as_completed",
+    "chain",
+    "chord",
+    "group",
     "task",
 )

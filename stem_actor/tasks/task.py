@@ -14,6 +14,7 @@ from stem_actor.model.enqueue_options import (
 )
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.result import TaskResult
+from stem_actor.policy.plan import Leaf
 from stem_actor.ring.record import TaskHead
 from stem_actor.tasks.binder import Binder, build_binder
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
@@ -31,6 +32,13 @@ from stem_actor.tasks.runner import (
     Runner,
     build_async_runner,
     build_runner,
+)
+from stem_actor.tasks.signature import (
+    CallStep,
+    Immutable,
+    Partial,
+    Signature,
+    partial_of,
 )
 
 __all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
@@ -123,6 +131,31 @@ class _Enqueueing(Generic[P, R]):
 
     def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
         """Return the enqueue as a value, for ``enqueue_call`` and ``enqueue_many``."""
+        return self._call_of(self._bind(*args, **kwargs))
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """Return this call as a part of a canvas tree, with all of its arguments."""
+        return Signature(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Immutable[R]:
+        """As ``s``, for a part that is handed nothing wherever it stands."""
+        return Immutable(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
+
+    def partial(self, *args: Any, **kwargs: Any) -> Partial[R]:
+        """
+        Return this call as a part that is handed its first argument; *args* are those
+        behind it. Their types are checked by the worker.
+
+        Raises:
+            TypeError: If no value could make it a call of the handler.
+            PayloadError: If an argument has no wire form.
+        """
+        return partial_of(self._bare(), self._call_of, args, kwargs)
+
+    def _call_of(self, args: Args) -> TaskCall:
+        raise NotImplementedError
+
+    def _bare(self) -> Task[P, R]:
         raise NotImplementedError
 
     def _lane(self) -> Lane:
@@ -229,8 +262,11 @@ class Task(_Enqueueing[P, R]):
         """
         return BoundTask(self, TaskEnqueueOptions(**options))
 
-    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
-        return TaskCall(name=self.name, args=self._bind(*args, **kwargs))
+    def _call_of(self, args: Args) -> TaskCall:
+        return TaskCall(name=self.name, args=args)
+
+    def _bare(self) -> Task[P, R]:
+        return self
 
     def _lane(self) -> Lane:
         return self._own_lane
@@ -296,12 +332,12 @@ class BoundTask(_Enqueueing[P, R]):
         self._bind = task._bind
         self._kept: tuple[Dispatcher, Lane] | None = None
 
-    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
-        return TaskCall(
-            name=self.task.name,
-            args=self._bind(*args, **kwargs),
-            enqueue_options=self.options,
-        )
+    def _call_of(self, args: Args) -> TaskCall:
+        name = self.task.name
+        return TaskCall(name=name, args=args, enqueue_options=self.options)
+
+    def _bare(self) -> Task[P, R]:
+        return self.task
 
     def _publish(self, args: Args) -> TaskHandle[R]:
         return self._lane().publish(args)

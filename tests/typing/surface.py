@@ -9,7 +9,17 @@ from collections.abc import Awaitable
 from typing import Any, reveal_type
 
 import stem_actor
-from stem_actor import StemApp, TaskContext, TaskHandle, TaskResult, as_completed
+from stem_actor import (
+    Signature,
+    StemApp,
+    TaskContext,
+    TaskHandle,
+    TaskResult,
+    as_completed,
+    chain,
+    chord,
+    group,
+)
 
 app = StemApp(workers=2)
 
@@ -41,6 +51,11 @@ async def fetch_with(context: TaskContext, url: str, *, tries: int = 1) -> bytes
 @app.task(context=False)
 def plain(context: str) -> list[int]:
     return []
+
+
+@app.task
+def total(values: list[int]) -> str:
+    return ""
 
 
 @stem_actor.task
@@ -117,6 +132,34 @@ async def of_async() -> None:
     reveal_type(await add.enqueue(1).aresult(timeout=1))  # int
     async with app as started:
         reveal_type(started)  # StemApp
+
+
+def of_canvas() -> None:
+    reveal_type(add.s(1))  # Signature[int]
+    reveal_type(add.si(1))  # Immutable[int]
+    reveal_type(fetch.s("u"))  # Signature[str]
+    reveal_type(add.partial(2))  # Partial[int]
+    reveal_type(add.s(1) | add)  # Signature[int]
+    reveal_type(fetch.s("u") | fetch)  # Signature[str]
+    reveal_type(fetch.s("u") | send)  # Signature[bool]
+    reveal_type(add.s(1) | add.partial(b=3) | noted.si("x"))  # Signature[None]
+    reveal_type(group([add.s(1), add.s(2)]))  # Signature[list[int]]
+    reveal_type(group([add, add]))  # Partial[list[int]]
+    reveal_type(group([add.si(1)]))  # Immutable[list[int]]
+    reveal_type(chord([add.s(1)], total))  # Signature[str]
+    reveal_type(add.s(1) | group([add, add]) | total)  # Signature[str]
+    reveal_type(chain([add.s(1), add]))  # Signature[Any]
+
+
+def refused_on_a_canvas() -> None:
+    add.s("1")  # error
+    add.s()  # error
+    fetch.s("u") | add  # error
+    add.s(1) | add.s(2)  # error
+    add.s(1) | fetch  # error
+    chord([add.s(1)], fetch)  # error
+    chord([fetch.s("u")], total)  # error
+    _wrong: Signature[str] = add.s(1) | add  # error
 
 
 def refused() -> None:
