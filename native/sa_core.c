@@ -69,6 +69,7 @@ sa_core_open(void *segment, uint64_t len, const struct sa_core_options *options,
     sa_list_clear(&core->orphaned);
     sa_list_clear(&core->held);
     sa_list_clear(&core->parked);
+    sa_list_clear(&core->driven);
     core->next_ns = INT64_MAX;
     return core;
 }
@@ -148,7 +149,7 @@ count_lists(struct sa_core *core)
     stats->live = sa_core_slots(core) - core->free.count - retained;
     stats->leased = leased;
     stats->delayed = stats->live - stats->ready - stats->parked - leased -
-                     core->held.count;
+                     core->held.count - core->driven.count;
     stats->last_step_ns = core->now;
     stats->steps++;
     /* Results above 1 KiB move to the spool before the arena is full. */

@@ -109,7 +109,7 @@ struct sa_core {
     struct sa_heap timers;
     struct sa_index index;
     struct sa_links links;
-    struct sa_list free, delivered, orphaned, held, parked;
+    struct sa_list free, delivered, orphaned, held, parked, driven;
     struct sa_peer peers[SA_PRODUCERS_MAX];
     struct sa_actor *actors;
     struct sa_core_options options;
@@ -225,6 +225,9 @@ void sa_queue_refresh(struct sa_core *core, uint32_t queue);
 void sa_revoke_admitted(struct sa_core *core, uint32_t slot);
 /* After a recovery: what was admitted by S before, and not yet cancelled. */
 void sa_revoke_recovered(struct sa_core *core);
+/* Take in one record: SA_OK also where its sender is told that it is refused. */
+int sa_admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
+             struct sa_peer *peer);
 int sa_admit_ring(struct sa_core *core, struct sa_spsc *ring, uint32_t src,
                   struct sa_peer *peer, uint32_t budget);
 /* `budget` SA_NONE: to the end, whatever the room for events. */

@@ -80,6 +80,14 @@ int sa_core_give_up(sa_core *core, uint32_t slot, uint32_t gen,
 int sa_core_unpark(sa_core *core);
 int sa_core_dead_lettered(sa_core *core, uint32_t slot, uint32_t gen);
 int sa_core_watch(sa_core *core, uint32_t slot);
+/* What has become of a DRIVEN task: SA_OK, SA_FULL (no room to say it), SA_STALE. */
+int sa_core_settle_driven(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kind,
+                          const uint8_t *payload, uint32_t len);
+/* The end of a part is written down: its slot may go. */
+int sa_core_end_noted(sa_core *core, uint32_t slot, uint32_t gen);
+/* Take in a task record that no producer sends.  SA_OK (also where the id is known
+ * already), SA_FULL (no room now), SA_CORRUPT. */
+int sa_core_submit(sa_core *core, const uint8_t *record, uint32_t len);
 
 uint32_t sa_core_find(const sa_core *core, const uint8_t *id);
 /* Of a task that was accepted and is in no slot yet: copy its record, `len` bytes, to

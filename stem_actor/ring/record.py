@@ -37,6 +37,10 @@ POLICY: Final = 32
 BACKOFF: Final = 64
 JITTER: Final = 128
 
+# enum sa_tie
+PART: Final = 1
+WHOLE: Final = 2
+
 # enum sa_task_meter: which limits stand among the options
 MEMORY: Final = 1
 CPU: Final = 2
@@ -89,6 +93,7 @@ class TaskHead:
     extension_ms: int = 0
     options: bytes = b""
     created_ns: int = 0
+    ties: int = 0
 
     def pack(self, body_len: int = 0, ticket: int = 0) -> bytes:
         """Return the head, the names and the options; a body may follow."""
@@ -101,7 +106,7 @@ class TaskHead:
             len(queue),
             len(name),
             len(self.options),
-            0,
+            self.ties,
             body_len,
             self.task_id,
             type_hash(self.name),
@@ -170,6 +175,7 @@ def unpack_record(data: bytes) -> TaskRecord:
         retry_max_ns=f[22],
         meters=f[20],
         extension_ms=f[23],
+        ties=f[7],
         options=data[at : at + option_len],
     )
     return TaskRecord(head, data[at + option_len :], f[11])

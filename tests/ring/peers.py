@@ -34,13 +34,14 @@ class Task:
     extension_ms: int = 0
     meters: int = 0
     flags: int = 0
+    ties: int = 0
 
     def head(self) -> bytes:
         """Return the record without its body, as the producer submits it."""
         queue, name = self.queue.encode(), self.name.encode()
         packed = TASK.pack(
             *(1, self.flags, self.priority, 0),
-            *(len(queue), len(name), 0, 0, 0),
+            *(len(queue), len(name), 0, self.ties, 0),
             *(self.id, 0, 0),
             *(self.created_ns, self.not_before_ns),
             *(self.expires_ns, self.deadline_ns),
