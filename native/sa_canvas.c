@@ -21,12 +21,15 @@ slot_in(sa_core *core, uint32_t number, uint32_t gen, uint32_t state)
 
 int
 sa_core_settle_driven(sa_core *core, uint32_t number, uint32_t gen, uint32_t kind,
-                      const uint8_t *payload, uint32_t len)
+                      const uint8_t *payload, uint32_t len, int spooled)
 {
     struct sa_slot *slot = slot_in(core, number, gen, SA_DRIVEN);
     if (!slot || kind < SA_SUCCEEDED || kind > SA_CANCELLED)
         return SA_STALE;
     struct sa_var var = *sa_slot_var(slot);
+    var.starts = 1; /* by which its result is named in the spool */
+    if (spooled)
+        var.marks |= SA_MARK_SPOOL_OUT;
     sa_core_unqueue(core, number);
     int rc = sa_core_finish(core, number, &var, kind, payload, len);
     if (rc != SA_OK)

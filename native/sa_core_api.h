@@ -80,9 +80,10 @@ int sa_core_give_up(sa_core *core, uint32_t slot, uint32_t gen,
 int sa_core_unpark(sa_core *core);
 int sa_core_dead_lettered(sa_core *core, uint32_t slot, uint32_t gen);
 int sa_core_watch(sa_core *core, uint32_t slot);
-/* What has become of a DRIVEN task: SA_OK, SA_FULL (no room to say it), SA_STALE. */
+/* What has become of a DRIVEN task: SA_OK, SA_FULL (no room to say it), SA_STALE.
+ * `spooled`: the payload is a claim check. */
 int sa_core_settle_driven(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kind,
-                          const uint8_t *payload, uint32_t len);
+                          const uint8_t *payload, uint32_t len, int spooled);
 /* The end of a part is written down: its slot may go. */
 int sa_core_end_noted(sa_core *core, uint32_t slot, uint32_t gen);
 /* Take in a task record that no producer sends.  SA_OK (also where the id is known

@@ -230,7 +230,8 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     if (sa_slot_state(slot) == SA_LEASED)
         owner = SA_WORD_OWNER(sa_load_relaxed(&slot->word));
     int has_run = sa_slot_state(slot) == SA_HELD ||
-                  var->starts != sa_slot_var(slot)->starts;
+                  (sa_slot_state(slot) != SA_DRIVEN &&
+                   var->starts != sa_slot_var(slot)->starts);
     if (len) {
         at = sa_core_room(core, len);
         if (at == SA_NONE)

@@ -18,6 +18,7 @@ from stem_actor.actor.host.settings import Settings, SettingsDict, settings_of
 from stem_actor.actor.tree.importing import ImportSpec
 from stem_actor.actor.worker.body import build_body
 from stem_actor.actor.worker.worker import Hooks
+from stem_actor.canvas.canvas import Canvas
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
 from stem_actor.errors import AppNotStarted, StemError
@@ -83,6 +84,7 @@ class StemApp(Steering, Watching):
         self._imports = tuple(imports)
         self._publisher = Publisher(self.registry)
         self._publisher.disconnect(self._connect)
+        self.canvas = Canvas(self._publisher)
         for each in tasks:
             self.register(each)
 

@@ -26,7 +26,7 @@ from stem_actor.tasks.outcome import OutcomeReader
 from stem_actor.tasks.ports import ResultSource, Submitter
 from stem_actor.tasks.task import Task
 
-__all__ = ["Line", "RingLane"]
+__all__ = ["Frame", "Line", "RingLane"]
 
 Args = dict[str, object]
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class Frame:
     """All of a submission but its arguments."""
 
     head: bytes
@@ -77,6 +77,9 @@ class RingLane:
 
     ``publish`` is a closure over everything that is known beforehand. It leaves the
     hot path for whatever is not: instants, headers and meta, and runs in handlers.
+
+    Attributes:
+        reader: Reads the outcomes of its tasks.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class RingLane:
         self._packed_head = self._head.pack()
         # The value that an ignored result leaves fits no annotation but None's.
         returns = None if merged.ignore_result else task.binder.returns
-        self._reader = OutcomeReader(returns, line.exceptions)
+        self.reader: Final = OutcomeReader(returns, line.exceptions)
         on_full = self._options.on_full
         self._timeout_ns = 0 if on_full == "raise" else self._options.enqueue_timeout_ns
         self._is_static = self._options.task_id is None and all(
@@ -129,7 +132,7 @@ class RingLane:
         not_before: datetime | Duration | None = None,
     ) -> TaskHandle[Any]:
         """Publish with what may differ from call to call."""
-        frame = self._frame(headers, meta, not_before)
+        frame = self.frame(headers, meta, not_before)
         return self._send(frame, frame.body(args), _bounded(frame.timeout_ns))
 
     def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
@@ -140,12 +143,12 @@ class RingLane:
             QueueFull: If there is no room for all; a note says how many got through.
             BrokerUnavailable: Likewise, if nobody runs the ring.
         """
-        frame = self._frame(None, None, None)
+        frame = self.frame(None, None, None)
         bodies = [frame.body(args) for args in maps]
         if len(bodies) > 1 and self._options.task_id is not None:
             raise ValueError("one task_id cannot stand for more than one task")
         handles: list[TaskHandle[Any]] = []
-        reader, source = self._reader, frame.source
+        reader, source = self.reader, frame.source
         timeout_ns = _bounded(frame.timeout_ns)
         while len(handles) < len(bodies):
             batch = bodies[len(handles) : len(handles) + _BATCH]
@@ -165,7 +168,7 @@ class RingLane:
 
     async def apublish(self, args: Args) -> TaskHandle[Any]:
         """Publish; waits for room without blocking the event loop."""
-        frame = self._frame(None, None, None)
+        frame = self.frame(None, None, None)
         body, submitter = frame.body(args), frame.submitter
         end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
         # Once, not at each try: a large body is written to a file.
@@ -193,7 +196,7 @@ class RingLane:
             pause_s = min(2 * pause_s, _PAUSE_MAX_S)
 
     def _hot_path(self) -> Callable[[Args], TaskHandle[Any]]:
-        line, reader, slow = self._line, self._reader, self.publish_with
+        line, reader, slow = self._line, self.reader, self.publish_with
         head, queue, timeout_ns = self._packed_head, self._head.queue, self._timeout_ns
         current, running_loop = CURRENT.get, asyncio._get_running_loop
 
@@ -214,24 +217,25 @@ class RingLane:
 
         return publish
 
-    def _send(self, frame: _Frame, body: bytes, timeout_ns: int) -> TaskHandle[Any]:
+    def _send(self, frame: Frame, body: bytes, timeout_ns: int) -> TaskHandle[Any]:
         raw_id, ticket = frame.submitter.submit(
             frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
         )
-        handle: TaskHandle[Any] = TaskHandle(raw_id, frame.source, self._reader)
+        handle: TaskHandle[Any] = TaskHandle(raw_id, frame.source, self.reader)
         frame.source.attach(ticket, handle)
         return handle
 
-    def _frame(
+    def frame(
         self,
         headers: Mapping[str, str] | None,
         meta: Mapping[str, object] | None,
         not_before: datetime | Duration | None,
-    ) -> _Frame:
+    ) -> Frame:
+        """Return what a submission here and now consists of beside its arguments."""
         parent = CURRENT.get()
         submitter = None if parent is None else parent.runtime.submitter
         if parent is None or submitter is None:  # not in a worker
-            return _Frame(
+            return Frame(
                 self._head_bytes(not_before, bool(headers or meta), 0),
                 _tail(headers or {}, meta or {}),
                 self._line.submitter,
@@ -241,7 +245,7 @@ class RingLane:
         headers, meta = inherited(
             parent, headers or {}, meta or {}, lineage=self._options.add_to_parent
         )
-        return _Frame(
+        return Frame(
             self._head_bytes(
                 not_before, bool(headers or meta), parent.delivery.head.deadline_ns
             ),

@@ -104,6 +104,16 @@ class Publisher:
                 handles += [self.enqueue_call(call) for call, _args in group]
         return handles
 
+    def lane_of(self, call: TaskCall) -> RingLane:
+        """
+        Return the lane for *call*.
+
+        Raises:
+            TaskNotRegistered: If no task has its name.
+            SettingsError: If its options cannot be honoured.
+        """
+        return self._lane_of(self.registry.get(call.name), call)
+
     def _lane_of(self, task: Task[Any, Any], call: TaskCall) -> RingLane:
         if call.options is None and call.enqueue_options is None:
             return self.lane(task)

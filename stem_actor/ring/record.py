@@ -26,6 +26,7 @@ VERSION: Final = 1
 #: Values of ``TaskHead.kind``: what the body is.
 ARGS: Final = 0
 ARGS_HEADERS_META: Final = 1
+HANDED: Final = 2
 
 # enum sa_task_flag
 ACKS_EARLY: Final = 1

@@ -112,6 +112,8 @@ class Spool:
         if len(payload) > self.limit:
             raise PayloadTooLarge(len(payload), self.limit, path=path)
         fresh = self._path / f"{name}{_FRESH}"
+        if queue is None:  # one process at a time makes a result: a dead one's rest
+            fresh.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:

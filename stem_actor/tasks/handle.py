@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stem_actor.errors import (
     PayloadError,
@@ -22,9 +22,9 @@ from stem_actor.model.result import TaskResult
 from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
 from stem_actor.ring.producer import Kind
+from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.outcome import (
     EXPIRED,
-    OutcomeReader,
     ProgressSignal,
     kept_meta,
     unpack_cancellation,
@@ -35,7 +35,7 @@ from stem_actor.tasks.outcome import (
 )
 from stem_actor.tasks.ports import ResultSource
 
-__all__ = ["TaskHandle", "as_completed"]
+__all__ = ["Reader", "TaskHandle", "as_completed"]
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
@@ -47,6 +47,15 @@ _STATES: Final = {
     Kind.CANCELLED: TaskState.CANCELLED,
 }
 _Outcome = tuple[int, int, int, bytes]  # kind, attempt, starts, payload
+
+
+class Reader(Protocol):
+    """What a handle reads outcomes by; see ``OutcomeReader``."""
+
+    @property
+    def exceptions(self) -> ExceptionCatalog: ...
+
+    def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]: ...
 
 
 class TaskHandle(Generic[R_co]):
@@ -66,9 +75,7 @@ class TaskHandle(Generic[R_co]):
         "_watchers",
     )
 
-    def __init__(
-        self, raw_id: bytes, source: ResultSource, reader: OutcomeReader
-    ) -> None:
+    def __init__(self, raw_id: bytes, source: ResultSource, reader: Reader) -> None:
         """Handles are made by ``enqueue``; *raw_id* is the task's 16 bytes."""
         self._raw_id = raw_id
         self._source = source
@@ -78,7 +85,8 @@ class TaskHandle(Generic[R_co]):
         self._watchers: list[deque[TaskHandle[Any]]] | None = None
 
     def __repr__(self) -> str:
-        return f"<TaskHandle {self.id} {'settled' if self.done else 'pending'}>"
+        state = "settled" if self.done else "pending"
+        return f"<{type(self).__name__} {self.id} {state}>"
 
     @property
     def id(self) -> str:
@@ -210,11 +218,13 @@ class TaskHandle(Generic[R_co]):
             value: R_co = self._reader.value(payload)[0]
             return value
         if kind == Kind.FAILED:
-            error = unpack_failure(payload)
-            raise task_failure(self.id, error, self._reader.exceptions.rebuild(error))
+            raise self._failure(unpack_failure(payload))
         if kind == Kind.CANCELLED:
             raise self._cancellation(payload)
         raise self._unexpected(kind)
+
+    def _failure(self, error: TaskError) -> Exception:
+        return task_failure(self.id, error, self._reader.exceptions.rebuild(error))
 
     def _cancellation(self, payload: bytes) -> TaskCancelledError:
         reason, detail = unpack_cancellation(payload)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
 from stem_actor.model.verdict import VERDICT, Verdict
 from stem_actor.payload.lowering import lower, raise_
-from stem_actor.payload.wire import pack_value, unpack
+from stem_actor.payload.wire import MAX_DEPTH, pack_value, unpack
 from stem_actor.ring.producer import Kind
 from stem_actor.tasks.exceptions import ExceptionCatalog
 
@@ -25,12 +27,15 @@ __all__ = [
     "kept_meta",
     "pack_cancellation",
     "pack_failure",
+    "pack_parts",
     "pack_progress",
     "pack_success",
     "unpack_cancellation",
     "unpack_failure",
+    "unpack_parts",
     "unpack_progress",
     "unpack_success",
+    "value_of_parts",
     "verdict_of",
 ]
 
@@ -52,6 +57,8 @@ one record of the ring.
 _KEPT: Final = "keptMeta"  # beside the fields of the error
 _RESULT: Final = "__stemResult"
 _META: Final = "__stemMeta"
+_PARTS: Final = "__stemParts"
+_WRAPPERS: Final = frozenset({_RESULT, _PARTS})
 _VERDICT: Final = "__stemVerdict"
 
 
@@ -106,7 +113,7 @@ def pack_success(
     if returns is not None:
         value = lower(value, path="result")
     # A result that looks like the wrapper is wrapped, or reading would open it.
-    if meta or (type(value) is dict and _RESULT in value):
+    if meta or (type(value) is dict and not _WRAPPERS.isdisjoint(value)):
         packed_meta = pack_value(dict(meta or {}), path="meta")  # names its own path
         return b"".join(
             (_HEAD, pack_value(value, path="result"), _META_KEY, packed_meta)
@@ -123,9 +130,49 @@ def unpack_success(payload: bytes) -> tuple[object, Mapping[str, object]]:
     """
     stored = unpack(payload) if payload else None
     # A user's map with that key has been wrapped itself.
-    if isinstance(stored, dict) and _RESULT in stored:
-        return stored[_RESULT], stored.get(_META, {})
+    if isinstance(stored, dict):
+        if _RESULT in stored:
+            return stored[_RESULT], stored.get(_META, {})
+        if _PARTS in stored:
+            return value_of_parts(stored[_PARTS], lambda it: unpack_success(it)[0]), {}
     return stored, {}
+
+
+def pack_parts(payloads: object) -> bytes:
+    """
+    Return the payload of a whole whose value is made of *payloads*: the results of
+    its parts as they were stored, or a list of such, to any depth.
+    """
+    return msgspec.msgpack.encode({_PARTS: payloads})
+
+
+def unpack_parts(payload: bytes) -> object:
+    """
+    Return what ``pack_parts`` was given.
+
+    Raises:
+        PayloadError: If *payload* is none of its making.
+    """
+    stored = unpack(payload)
+    if not isinstance(stored, dict) or _PARTS not in stored:
+        raise PayloadError("the payload holds no parts", path="payload")
+    return stored[_PARTS]
+
+
+def value_of_parts(
+    payloads: object, read: Callable[[bytes], object], depth: int = MAX_DEPTH
+) -> object:
+    """
+    Return the value that is made of *payloads*, each read by *read*.
+
+    Raises:
+        PayloadError: If one of them is no payload, or they are nested too deeply.
+    """
+    if isinstance(payloads, bytes):
+        return read(payloads)
+    if isinstance(payloads, list) and depth:
+        return [value_of_parts(part, read, depth - 1) for part in payloads]
+    raise PayloadError("a part of it is no result", path="payload")
 
 
 def add_verdict(payload: bytes, verdict: Mapping[str, object]) -> bytes:

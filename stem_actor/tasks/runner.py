@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from stem_actor.errors import PayloadError
 from stem_actor.payload.wire import unpack
-from stem_actor.ring.record import IGNORE_RESULT
+from stem_actor.ring.record import HANDED, IGNORE_RESULT
 from stem_actor.tasks.binder import Binder
 from stem_actor.tasks.context import TaskContext
-from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.handing import open_handed
 from stem_actor.tasks.outcome import NOTHING, pack_success
 
 __all__ = [
@@ -90,7 +90,8 @@ def _receiver(binder: Binder) -> Callable[[TaskContext], Mapping[str, Any]]:
         delivery = context.delivery
         try:
             if delivery.kind:
-                args, headers, meta = _parts(delivery)
+                parts = open_handed if delivery.kind == HANDED else _parts
+                args, headers, meta = parts(delivery.body)
                 context.receive(args, headers, meta)
             else:
                 args = cast("dict[str, object]", unpack(delivery.body))
@@ -121,10 +122,10 @@ def _finisher(binder: Binder) -> Callable[[TaskContext, object], bytes]:
 
 
 def _parts(
-    delivery: Delivery,
+    body: bytes,
 ) -> tuple[dict[str, object], dict[str, str], dict[str, object]]:
     """Return the three parts of an ARGS_HEADERS_META body."""
-    match unpack(delivery.body):
+    match unpack(body):
         case [dict() as args, dict() as headers, dict() as meta]:
             return args, headers, meta
     raise PayloadError("the body is not arguments, headers and meta", path="args")

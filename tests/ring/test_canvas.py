@@ -31,7 +31,7 @@ def submit(arena: Arena, task: Task) -> int:
 def settle(arena: Arena, slot: SlotView, kind: Kind, payload: bytes = b"") -> int:
     return int(
         lib.sa_core_settle_driven(
-            arena.core, slot.number, slot.gen, kind, payload, len(payload)
+            arena.core, slot.number, slot.gen, kind, payload, len(payload), 0
         )
     )
 
@@ -87,7 +87,7 @@ def test_what_becomes_of_a_whole_goes_to_its_producer(
 
     [reply] = producer.drain()
     assert rc == lib.SA_OK
-    assert (reply.kind, reply.payload, reply.starts) == (kind, b"sum", 0)
+    assert (reply.kind, reply.payload, reply.starts) == (kind, b"sum", 1)
     assert found(arena, id_).state is State.FINISHED
     assert arena.check() == 0
 

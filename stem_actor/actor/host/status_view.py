@@ -35,6 +35,8 @@ def status_of(view: Mapping[str, Any] | None) -> TaskStatus | None:
     stored: bytes = view["payload"]
     if view["waiting"]:
         meta["waiting"] = view["waiting"]
+    if view.get("parts"):
+        meta["parts"] = view["parts"]
     if view["state"] == _SUCCEEDED:
         payload, kept = unpack_success(stored)
         meta.update(kept)

@@ -61,6 +61,8 @@ def _of_workers(station: Station) -> Iterator[str]:
 def _of_supervisor(station: Station) -> Iterator[str]:
     if station.letters.problem is not None:
         yield station.letters.problem
+    if station.canvases.problem is not None:
+        yield station.canvases.problem
     if station.is_deaf:
         yield (
             "the supervisor has no file descriptor left, and new connections wait: "

@@ -131,6 +131,7 @@ class Supervisor:
                 f"the ring does not pass its checks after recovery: {broken}"
             )
         self.station.spool.sweep()
+        self.station.canvases.load()
         self.loop.add_reader(BELL_FD, self.pump)
         self.loop.add_reader(GUARDIAN_FD, self._on_guardian)
         self.control.open()
@@ -188,6 +189,9 @@ class Supervisor:
                 self.station.unreadable.on_event(event, error)
         if dead:
             self.station.letters.post(dead)
+        ended = [event for event in events if event.type == EventType.TIED]
+        if ended:
+            self.station.canvases.on_ended(ended)
 
     def _on_event(self, event: Event) -> None:
         match event.type:
@@ -201,6 +205,8 @@ class Supervisor:
                 self.station.spool.on_freed(event)
             case EventType.CORRUPT:
                 self._on_corrupt(event)
+            case EventType.DRIVEN:
+                self.station.canvases.on_driven(event)
             case EventType.WATCHED:
                 self.control.on_finished(event)
 
