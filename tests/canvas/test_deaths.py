@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import sys
 import textwrap
 from pathlib import Path
@@ -59,6 +61,9 @@ def test_a_callback_runs_once_however_often_supervisors_die(shop: Shop) -> None:
     assert seen == [sum(range(200)) + 200 * n for n in range(4)]
     assert shop.starts("total") == 4
     assert until(lambda: shop.app.stats()["canvases"] == 0)
+    with contextlib.closing(sqlite3.connect(shop.app.directory.canvases)) as file:
+        kept = file.execute("SELECT count(*) FROM part").fetchone()
+    assert kept == (0,), "what is over is forgotten"
 
 
 def test_a_revoke_outlives_the_supervisor(shop: Shop, tmp_path: Path) -> None:
