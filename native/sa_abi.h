@@ -115,7 +115,9 @@ enum sa_mark {
     SA_MARK_DELIVERED = 2, /* the outcome is in its owner's reply ring */
     SA_MARK_SPOOL_OUT = 4, /* the outcome payload is a claim check */
     SA_MARK_WALL = 8,      /* due_ns is wall time, not monotonic */
-    SA_MARK_TIED = 16      /* its end has not been noted by its canvas */
+    SA_MARK_TIED = 16,     /* its end has not been noted by its canvas */
+    SA_MARK_REVOKED = 32,  /* cancelled by a revoke or a purge, and there was no */
+    SA_MARK_PURGED = 64    /* room for a payload: see sa_mark_words */
 };
 
 enum sa_event_type {

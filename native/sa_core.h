@@ -189,6 +189,9 @@ void sa_core_enqueue(struct sa_core *core, uint32_t slot, int in_front);
 void sa_core_timer(struct sa_core *core, uint32_t slot);
 /* Out of whatever list or heap a waiting slot is in. */
 void sa_core_unqueue(struct sa_core *core, uint32_t slot);
+/* As sa_core_revoke, where there is no room for its words: a sa_mark says them. */
+int sa_revoke_wordless(struct sa_core *core, uint32_t slot, uint32_t gen,
+                       uint32_t mark);
 /* Finish a slot that is in no list: outcome bytes are copied into the arena.
  * SA_FULL when there is no room even after eviction. */
 int sa_core_finish(struct sa_core *core, uint32_t slot, const struct sa_var *var,

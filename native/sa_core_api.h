@@ -109,6 +109,9 @@ int sa_core_check(sa_core *core);
 uint32_t sa_core_oldest_ready(const sa_core *core, int64_t *since_ns);
 /* The same with those that wait in workers' mailboxes. */
 uint32_t sa_core_backlog(const sa_core *core, int64_t *since_ns);
+/* What an outcome without a payload says by its `marks`, as MessagePack: "revoked",
+ * "purged", or nothing, which stands for "expired".  Ends with a zero byte, too. */
+const uint8_t *sa_mark_words(uint32_t marks, uint32_t *len);
 int sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
                   const uint8_t *payload, uint32_t payload_len, uint32_t *count);
 /* cdef end */

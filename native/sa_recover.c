@@ -215,7 +215,8 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
      * goes to its owner once more, who may have missed it. */
     sa_slot_var(slot)->marks &= state == SA_FINISHED
                                     ? SA_MARK_WALL | SA_MARK_DEAD | SA_MARK_SPOOL_OUT |
-                                          SA_MARK_TIED
+                                          SA_MARK_TIED | SA_MARK_REVOKED |
+                                          SA_MARK_PURGED
                                     : SA_MARK_WALL;
     if (state == SA_FINISHED) {
         out->finished++;

@@ -307,6 +307,8 @@ class Core:
 
     def outcome(self, slot: SlotView) -> bytes:
         """Return the slot's outcome, or the last error of a task that lives on."""
+        if not slot.out_len and slot.out_kind == lib.SA_CANCELLED:
+            return bytes(ffi.string(lib.sa_mark_words(slot.marks, ffi.NULL)))
         return self._bytes(slot.out_at, slot.out_len)
 
     def queue_name(self, number: int) -> str:
