@@ -182,6 +182,9 @@ admit_all(struct sa_core *core, uint32_t budget)
             continue;
         if (sa_admit_ring(core, &peer->submit, peer->id, peer, budget) == SA_CORRUPT) {
             peer->quarantined = 1;
+            /* Nobody reads it any more: its writer is refused from here on (P2),
+             * and asks for another ring. */
+            sa_store_release(&peer->words->left.word, 1);
             core->arena.stats->corrupt++;
             sa_core_event(core, SA_EVENT_CORRUPT, SA_NONE, peer->id, 1, 0);
         }

@@ -11,7 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
-from stem_actor.actor.host.connection import Connection, attach
+from stem_actor.actor.host.attachment import Attachment
+from stem_actor.actor.host.connection import Connection
 from stem_actor.actor.host.host import RingHost
 from stem_actor.actor.host.places import Places, handlers_of
 from stem_actor.actor.host.settings import Settings, SettingsDict, settings_of
@@ -21,7 +22,7 @@ from stem_actor.actor.worker.worker import Hooks
 from stem_actor.canvas.canvas import Canvas
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
-from stem_actor.errors import AppNotStarted, StemError
+from stem_actor.errors import AppNotStarted, BrokerUnavailable, StemError
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
@@ -82,7 +83,7 @@ class StemApp(Steering, Watching):
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
-        self._publisher = Publisher(self.registry)
+        self._publisher, self._attachment = Publisher(self.registry), Attachment()
         self._publisher.disconnect(self._connect)
         self.canvas = Canvas(self._publisher)
         for each in tasks:
@@ -253,6 +254,7 @@ class StemApp(Steering, Watching):
             connection, self._connection = self._connection, None
             self._publisher.disconnect(self._connect)
             self._is_closed = True
+            self._attachment.close()
         if connection is not None:
             connection.close()
         self._end_watching()
@@ -360,14 +362,20 @@ class StemApp(Steering, Watching):
         host.forget()
         return True
 
-    def _connect(self) -> Connection:
-        """Return a connection to a ring that is not started here."""
+    def _connect(self, *, patiently: bool = True) -> Connection:
+        """Return a connection to a ring that is not started here; see ``Connect``."""
         directory = self._running_ring()
-        with self._lock:
+        if not self._lock.acquire(blocking=patiently):
+            raise BrokerUnavailable("another thread is attaching to the ring")
+        try:
             if self._connection is None:
-                self._connection = attach(directory)
+                self._connection = self._attachment.connect(
+                    directory, patiently=patiently
+                )
                 self._publisher.connect(self._connection, self._connection)
             connection = self._connection
+        finally:
+            self._lock.release()
         self._listeners.start(directory)
         return connection
 

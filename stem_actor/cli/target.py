@@ -11,7 +11,8 @@ from typing import Final
 import click
 import psutil
 
-from stem_actor.actor.host.connection import Connection, attach
+from stem_actor.actor.host.attachment import attach
+from stem_actor.actor.host.connection import Connection
 from stem_actor.cli.application import find_app
 from stem_actor.errors import BrokerUnavailable, SettingsError
 from stem_actor.ids import parse_id

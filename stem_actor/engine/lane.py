@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.clock import Clock
 from stem_actor.engine.children import CHILD_RESULTS, inherited
+from stem_actor.engine.disconnected import Disconnected
 from stem_actor.engine.head import build_head, check_options
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull
 from stem_actor.ids import parse_id
@@ -171,6 +172,8 @@ class RingLane:
         frame = self.frame(None, None, None)
         body, submitter = frame.body(args), frame.submitter
         end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
+        if isinstance(submitter, Disconnected):
+            await self._patiently(end_ns, submitter.approach)
         # Once, not at each try: a large body is written to a file.
         head, claim = await self._patiently(
             end_ns, lambda: submitter.stow(frame.head, body)

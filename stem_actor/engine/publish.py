@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any, Final, cast
 
 from stem_actor.clock import Clock, SystemClock
-from stem_actor.engine.disconnected import Disconnected, not_started
+from stem_actor.engine.disconnected import Connect, Disconnected, not_started
 from stem_actor.engine.head import policy_of
 from stem_actor.engine.lane import RingLane
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
@@ -15,7 +15,7 @@ from stem_actor.payload.lowering import lower
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.handle import TaskHandle
-from stem_actor.tasks.ports import Connection, ResultSource, Submitter
+from stem_actor.tasks.ports import ResultSource, Submitter
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
 
@@ -60,7 +60,7 @@ class Publisher:
         self.submitter = submitter
         self.source = source
 
-    def disconnect(self, connect: Callable[[], Connection]) -> None:
+    def disconnect(self, connect: Connect) -> None:
         """Call *connect* at every publish from now on; it connects, or raises."""
         self.submitter = self.source = Disconnected(connect)
 

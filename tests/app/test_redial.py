@@ -20,6 +20,7 @@ import pytest
 import uvloop
 
 from stem_actor import StemApp, TaskHandle, as_completed
+from stem_actor.actor.host.attachment import attach
 from stem_actor.actor.host.connection import Connection
 from stem_actor.errors import BrokerUnavailable, QueueFull, ResultTimeout, RingError
 from stem_actor.ids import format_id, new_id
@@ -239,7 +240,7 @@ def test_a_close_leaves_the_readers_of_other_threads_loops_to_them(
     app: StemApp,
 ) -> None:
     """The number of the eventfd stays taken until the loop has let it go."""
-    connection = Connection(app.directory)
+    connection = attach(app.directory)
     wake = connection._waker.fd
     handle = Pending()
     inside, release = threading.Event(), threading.Event()

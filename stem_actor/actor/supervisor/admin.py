@@ -124,6 +124,8 @@ def _stats(station: Station, _request: Request) -> Answer:
         "deadLetters": station.dead_letters.count,
         "deadLettersDropped": station.dead_letters.dropped,
         "producers": len(station.producers.rows),
+        "ringsSpoilt": station.producers.spoilt,
+        "ringsRenewed": station.producers.renewed,
         "connectionPauses": station.pauses,
         "unreadable": station.unreadable.count,
         "canvases": len(station.canvases),

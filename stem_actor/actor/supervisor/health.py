@@ -21,7 +21,12 @@ _STOPPED: Final = frozenset({"T", "t", "Z"})
 
 def problems_of(station: Station) -> list[str]:
     """Return one line for each problem; none: the ring is healthy."""
-    return [*_of_work(station), *_of_workers(station), *_of_supervisor(station)]
+    return [
+        *_of_work(station),
+        *_of_workers(station),
+        *station.producers.problems(),
+        *_of_supervisor(station),
+    ]
 
 
 def _of_work(station: Station) -> Iterator[str]:
