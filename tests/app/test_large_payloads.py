@@ -76,7 +76,7 @@ def test_a_body_of_another_writer_is_scanned_in_the_worker(
     lane = echo.dispatcher.lane(echo)
     assert isinstance(lane, RingLane)
     packed = msgspec.msgpack.encode({"value": {**value, "data": b"x" * max(size, 300)}})
-    frame = lane._frame(None, None, None)
+    frame = lane.frame(None, None, None)
 
     handle = lane._send(frame, packed, 5 * 10**9)
 
