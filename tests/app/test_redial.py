@@ -25,6 +25,7 @@ from stem_actor.actor.host.connection import Connection
 from stem_actor.errors import BrokerUnavailable, QueueFull, ResultTimeout, RingError
 from stem_actor.ids import format_id, new_id
 from tests.app.conftest import Maker
+from tests.app.killing import kill_owner
 
 #: What a wait may be late on a loaded machine; a redial that blocks takes seconds.
 LATE_S = 0.5
@@ -38,7 +39,7 @@ def gone(app: StemApp) -> Iterator[None]:
     guardian = app._host.guardian.pid  # type: ignore[union-attr]
     os.kill(guardian, signal.SIGSTOP)
     try:
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         deadline = time.monotonic() + 10
         while app.directory.owner() is not None:
             assert time.monotonic() < deadline
@@ -290,7 +291,7 @@ def test_results_that_are_pushed_again_are_dropped(make_app: Maker) -> None:
         for handle in app.registry.get("add").map(range(20_000)):
             handle.result(timeout=60)
 
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         after = [app.enqueue("add", {"a": n}) for n in range(50)]
 
         # Replies come in the order of the ends: behind all those that are repeated.
