@@ -71,6 +71,8 @@ from stem_actor.model.events import (
 )
 from stem_actor.model.lifecycle import WorkerLifecycle
 from stem_actor.model.options import InvalidOptions, TaskOptions
+from stem_actor.model.payload_map import PayloadMap
+from stem_actor.model.progress import ProgressSignal
 from stem_actor.model.result import TaskResult
 from stem_actor.model.retry_policy import TaskRetryPolicy
 from stem_actor.model.state import TaskState
@@ -78,12 +80,13 @@ from stem_actor.model.status import TaskStatus
 from stem_actor.model.stop_report import StopReport
 from stem_actor.model.unset import UNSET, Unset
 from stem_actor.observe.stream import AsyncEventStream, EventStream
+from stem_actor.payload.codec import PayloadCodec
+from stem_actor.payload.version_registry import PayloadVersionRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.decorator import task
 from stem_actor.tasks.handle import TaskHandle, as_completed
-from stem_actor.tasks.outcome import ProgressSignal
 from stem_actor.tasks.signature import Immutable, Partial, Signature
 from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
 
@@ -114,9 +117,12 @@ __all__ = (
     "InvalidOptions",
     "LeaseLost",
     "Partial",
+    "PayloadCodec",
     "PayloadError",
+    "PayloadMap",
     "PayloadTooLarge",
     "PayloadVersionError",
+    "PayloadVersionRegistry",
     "ProgressSignal",
     "QueueControl",
     "QueueFull",

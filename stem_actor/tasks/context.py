@@ -7,17 +7,19 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeVar, overload
+from typing import Any, Final, NoReturn
 
-from stem_actor.errors import PayloadError, TaskRetryRequest
+from stem_actor.errors import TaskRetryRequest
 from stem_actor.ids import format_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.ending import RetryRequested
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
 from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
-from stem_actor.payload.lowering import raise_
+from stem_actor.payload.codec import versioned
+from stem_actor.payload.lowering import lower
 from stem_actor.ring.record import LIMIT_MAX_NS
+from stem_actor.tasks.arguments import ArgumentReaders
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.handle import TaskHandle
@@ -26,8 +28,6 @@ from stem_actor.tasks.ports import Interruption, Runtime
 
 __all__ = ["CURRENT", "TaskContext"]
 
-V = TypeVar("V")
-
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 CURRENT: Final[ContextVar[TaskContext | None]] = ContextVar(
@@ -35,7 +35,7 @@ CURRENT: Final[ContextVar[TaskContext | None]] = ContextVar(
 )
 
 
-class TaskContext:
+class TaskContext(ArgumentReaders):
     """
     The task that is running here.
 
@@ -150,38 +150,6 @@ class TaskContext:
         self._headers = headers
         self._received = meta
 
-    # --- arguments
-
-    def arg(self, name: str) -> object:
-        """
-        Return the argument *name*.
-
-        Raises:
-            KeyError: If it was not passed.
-        """
-        return self.args[name]
-
-    def arg_or(self, name: str, default: object) -> object:
-        """Return the argument *name*, or *default* if it was not passed."""
-        return self.args.get(name, default)
-
-    @overload
-    def required_arg(self, name: str) -> object: ...
-    @overload
-    def required_arg(self, name: str, expected: type[V]) -> V: ...
-    def required_arg(self, name: str, expected: Any = None) -> Any:
-        """
-        Return the argument *name* as an object of type *expected*.
-
-        Raises:
-            PayloadError: If it was not passed, or does not fit.
-        """
-        path = f"args.{name}"
-        if name not in self.args:
-            raise PayloadError(f"{path} is missing", path=path)
-        value = self.args[name]
-        return value if expected is None else raise_(value, expected, path=path)
-
     # --- requests to the worker
 
     def heartbeat(self) -> None:
@@ -226,6 +194,16 @@ class TaskContext:
         if not 0 <= percent <= 100:
             raise ValueError(f"percent must be in 0..100, not {percent}")
         self.runtime.progress(pack_progress(percent, data))
+
+    def progress_json(self, percent: float, dto: object) -> None:
+        """As ``progress``, with a DTO as data; read it by ``signal.payload_json``."""
+        self.progress(percent, lower(dto, path="data"))
+
+    def progress_versioned_json(
+        self, percent: float, dto: object, *, version: int
+    ) -> None:
+        """As ``progress_json``; the map says that it is of *version* of its schema."""
+        self.progress(percent, versioned(dto, version, path="data"))
 
     def retry(
         self,

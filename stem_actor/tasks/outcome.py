@@ -10,6 +10,7 @@ import msgspec
 
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
+from stem_actor.model.progress import ProgressSignal
 from stem_actor.model.verdict import VERDICT, Verdict
 from stem_actor.payload.lowering import lower, raise_
 from stem_actor.payload.wire import MAX_DEPTH, pack_value, unpack
@@ -60,14 +61,6 @@ _META: Final = "__stemMeta"
 _PARTS: Final = "__stemParts"
 _WRAPPERS: Final = frozenset({_RESULT, _PARTS})
 _VERDICT: Final = "__stemVerdict"
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressSignal:
-    """What a handler last said of its progress: *percent* in 0..100, and *data*."""
-
-    percent: float
-    data: object = None
 
 
 @dataclass(frozen=True, slots=True)
