@@ -70,6 +70,7 @@ from stem_actor.model.events import (
     WorkerStopping,
 )
 from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.payload_map import PayloadMap
 from stem_actor.model.progress import ProgressSignal
@@ -86,9 +87,13 @@ from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStra
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.decorator import task
+from stem_actor.tasks.finder import TaskResultCaller
 from stem_actor.tasks.handle import TaskHandle, as_completed
+from stem_actor.tasks.handler import TaskHandler
+from stem_actor.tasks.no_args_definition import NoArgsTaskDefinition
 from stem_actor.tasks.signature import Immutable, Partial, Signature
 from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
+from stem_actor.tasks.task_definition import TaskDefinition
 
 __all__ = (
     "UNSET",
@@ -116,6 +121,7 @@ __all__ = (
     "Immutable",
     "InvalidOptions",
     "LeaseLost",
+    "NoArgsTaskDefinition",
     "Partial",
     "PayloadCodec",
     "PayloadError",
@@ -146,6 +152,7 @@ __all__ = (
     "TaskCancelled",
     "TaskCancelledError",
     "TaskContext",
+    "TaskDefinition",
     "TaskEnqueueOptions",
     "TaskEnqueuer",
     "TaskError",
@@ -154,8 +161,10 @@ __all__ = (
     "TaskFailed",
     "TaskFailedError",
     "TaskHandle",
+    "TaskHandler",
     "TaskHeartbeat",
     "TaskLapsed",
+    "TaskMetadata",
     "TaskNotRegistered",
     "TaskOptions",
     "TaskOptionsDict",
@@ -163,6 +172,7 @@ __all__ = (
     "TaskReceived",
     "TaskReplayed",
     "TaskResult",
+    "TaskResultCaller",
     "TaskRetried",
     "TaskRetryPolicy",
     "TaskRetryRequest",

@@ -6,8 +6,7 @@ import asyncio
 import importlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
@@ -24,27 +23,32 @@ from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
 from stem_actor.errors import AppNotStarted, BrokerUnavailable, StemError
 from stem_actor.model.duration import Duration, to_ns
-from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
-from stem_actor.model.options import TaskOptions
+from stem_actor.model.enqueue_options import TaskOptionsDict
 from stem_actor.model.stop_report import StopReport
 from stem_actor.observe.watching import Watching
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.decorator import TaskDecorator
+from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.handler import TaskHandler, task_of
+from stem_actor.tasks.producing import Producing
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
+from stem_actor.tasks.typed_name import TypedName
 
 __all__ = ["Settings", "StemApp"]
 
 Hook = TypeVar("Hook", bound=Callable[[], object])
+V = TypeVar("V")
+Handler = Task[..., Any] | TaskHandler[Any, Any] | Callable[..., Any]
 
 _IMPORTED_BODY: Final = "stem_actor.actor.worker.imported:imported_body"
 
 _log = logging.getLogger("stem_actor")
 
 
-class StemApp(Steering, Watching):
+class StemApp(Producing, Steering, Watching):
     """
     Background tasks in worker processes of this program.
 
@@ -62,7 +66,7 @@ class StemApp(Steering, Watching):
 
     def __init__(
         self,
-        tasks: Iterable[Task[..., Any] | Callable[..., Any]] = (),
+        tasks: Iterable[Handler | TypedName[Any]] = (),
         *,
         imports: Iterable[str] = (),
         **settings: Unpack[SettingsDict],
@@ -71,7 +75,8 @@ class StemApp(Steering, Watching):
         Make an app; nothing is started.
 
         Args:
-            tasks: Tasks of ``stem_actor.task``, or functions to be made tasks.
+            tasks: Tasks of ``stem_actor.task``, ``TaskHandler`` objects, functions to
+                be made tasks; and definitions of tasks that others run.
             imports: Modules whose tasks belong to it; imported at the start.
             settings: The fields of ``SettingsDict``.
 
@@ -83,32 +88,44 @@ class StemApp(Steering, Watching):
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
-        self._publisher, self._attachment = Publisher(self.registry), Attachment()
+        self._publisher = Publisher(self.registry, takes_any=self._is_producer)
+        self._attachment = Attachment()
         self._publisher.disconnect(self._connect)
         self.canvas = Canvas(self._publisher)
         for each in tasks:
-            self.register(each)
+            if isinstance(each, TypedName):
+                self.define(each)
+            else:
+                self.register(each)
 
     # --- tasks
 
     def register(
-        self,
-        handler: Task[..., Any] | Callable[..., Any],
-        /,
-        **options: Unpack[TaskOptionsDict],
+        self, handler: Handler, /, **options: Unpack[TaskOptionsDict]
     ) -> Task[..., Any]:
         """
-        Register a task, or a function as a task.
+        Register a task, a ``TaskHandler``, or with *options* a function as a task.
 
         Raises:
             DuplicateTask: If another one has its name.
             SettingsError: If it cannot work, or the app has been started.
         """
+        if isinstance(handler, TaskHandler):
+            handler = task_of(handler)
         if not isinstance(handler, Task):
             made: Task[..., Any] = self.task(**options)(handler)
             return made
         self._adopt(handler)
         return handler
+
+    def define(self, definition: TypedName[Any], /) -> None:
+        """
+        Let a task be enqueued by its name that others run: as *definition* says.
+
+        Raises:
+            DuplicateTask: If there is another definition of that name.
+        """
+        self._publisher.define(definition)
 
     def register_exceptions(self, *classes: type[Exception]) -> None:
         """
@@ -131,54 +148,15 @@ class StemApp(Steering, Watching):
 
     # --- enqueue
 
-    def enqueue(
-        self,
-        name: str,
-        args: Mapping[str, object] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        meta: Mapping[str, object] | None = None,
-        options: TaskOptions | TaskOptionsDict | None = None,
-        enqueue_options: TaskEnqueueOptions | None = None,
-        not_before: datetime | Duration | None = None,
-    ) -> TaskHandle[object]:
-        """
-        Enqueue a task by its name.
-
-        Args:
-            name: The task's name or alias.
-            args: Its arguments by name.
-            headers: Text that travels with it.
-            meta: Facts that are kept with it.
-            options: How it is to be run; merged over the task's own options.
-            enqueue_options: What this enqueue says; merged over all others.
-            not_before: Earliest start, an instant or from now.
-
-        Raises:
-            TaskNotRegistered: If no task has that name; suggests the nearest.
-            TypeError: If the arguments are not those of the handler.
-            PayloadError: If an argument has no wire form; names its path.
-            QueueFull: If there is no room for as long as ``enqueue_timeout``.
-            AppNotStarted: If nothing runs that could take it.
-        """
-        call = TaskCall(
-            name=name,
-            args=args or {},
-            headers=headers or {},
-            meta=meta or {},
-            options=options,
-            enqueue_options=enqueue_options,
-            not_before=not_before,
-        )
-        return self._publisher.enqueue_call(call)
-
     def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
-        """As ``enqueue``, for a prepared call."""
         return self._publisher.enqueue_call(call)
 
     def enqueue_many(self, calls: Iterable[TaskCall]) -> list[TaskHandle[object]]:
         """As ``enqueue_call`` for each, in order; they cross in batches."""
         return self._publisher.enqueue_many(calls)
+
+    def _find(self, task_id: str, decode: Callable[[Any], V]) -> FoundTask[V]:
+        return self._publisher.find(task_id, decode)
 
     # --- life
 
@@ -347,6 +325,12 @@ class StemApp(Steering, Watching):
         self._publisher.lane(task)  # refuses options that cannot be honoured
         self.registry.add(task)
         task.attach(self._publisher)
+
+    def _is_producer(self) -> bool:
+        """Whether it has no handlers, and enqueues to a ring that others run."""
+        if self._host is not None or self._imports or len(self.registry):
+            return False
+        return not self.settings.locate().is_anonymous
 
     def _forget(self) -> bool:
         """In a child of the process that started the app: let go of the ring."""

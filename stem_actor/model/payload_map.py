@@ -68,8 +68,12 @@ class PayloadMap(Mapping[str, object]):
         Raises:
             PayloadError: If it is something else; names the path.
         """
-        found: Any = self.value(key, type(default) if default is not None else object)
-        return default if found is None else found
+        found: Any = self._values.get(key)
+        if found is None:
+            return default
+        kind: Any = object if default is None else type(default)
+        raised: V = raise_(found, kind, path=f"{self._path}.{key}")
+        return raised
 
     @overload
     def required_value(self, key: str) -> object: ...

@@ -70,9 +70,9 @@ def _validated(cls: type, value: Any) -> Any:
 
 def _first_line(error: ValueError) -> str:
     """Return what a validation says of its first finding, in one line."""
-    findings = getattr(error, "errors", None)
-    if not callable(findings):
+    findings: Any = getattr(error, "errors", None)
+    if findings is None:
         return str(error)
-    first = findings()[0]
+    first: dict[str, Any] = findings()[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else str(first["msg"])

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from stem_actor.errors import TaskRetryRequest
 from stem_actor.ids import format_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.ending import RetryRequested
-from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
-from stem_actor.model.options import TaskOptions
 from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
 from stem_actor.payload.codec import versioned
 from stem_actor.payload.lowering import lower
 from stem_actor.ring.record import LIMIT_MAX_NS
 from stem_actor.tasks.arguments import ArgumentReaders
-from stem_actor.tasks.call import TaskCall, TaskEnqueuer
+from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.finder import TaskFinder
+from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.outcome import pack_progress
 from stem_actor.tasks.ports import Interruption, Runtime
+from stem_actor.tasks.producing import Producing
 
 __all__ = ["CURRENT", "TaskContext"]
+
+V = TypeVar("V")
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -35,7 +38,7 @@ CURRENT: Final[ContextVar[TaskContext | None]] = ContextVar(
 )
 
 
-class TaskContext(ArgumentReaders):
+class TaskContext(ArgumentReaders, Producing):
     """
     The task that is running here.
 
@@ -64,7 +67,7 @@ class TaskContext(ArgumentReaders):
         name: str,
         delivery: Delivery,
         runtime: Runtime,
-        enqueuer: TaskEnqueuer,
+        enqueuer: TaskFinder,
     ) -> None:
         """Contexts are made by the engine, one for each start."""
         self.name = name
@@ -270,43 +273,13 @@ class TaskContext(ArgumentReaders):
 
     # --- children
 
-    def enqueue(
-        self,
-        name: str,
-        args: Mapping[str, object] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        meta: Mapping[str, object] | None = None,
-        options: TaskOptions | TaskOptionsDict | None = None,
-        enqueue_options: TaskEnqueueOptions | None = None,
-        not_before: datetime | Duration | None = None,
-    ) -> TaskHandle[object]:
-        """
-        Enqueue another task by its name, as a child of this one.
-
-        It inherits the trace and tenant headers, the lineage and the deadline. Its
-        handle cannot be waited for in here.
-
-        Raises:
-            TaskNotRegistered: If no task has that name.
-            QueueFull: If there is no room; the wait also ends with this task's time.
-        """
-        call = TaskCall(
-            name=name,
-            args=args or {},
-            headers=headers or {},
-            meta=meta or {},
-            options=options,
-            enqueue_options=enqueue_options,
-            not_before=not_before,
-        )
-        return self._enqueuer.enqueue_call(call)
-
-    spawn = enqueue
+    spawn = Producing.enqueue
 
     def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
-        """As ``enqueue``, for a prepared call."""
         return self._enqueuer.enqueue_call(call)
+
+    def _find(self, task_id: str, decode: Callable[[Any], V]) -> FoundTask[V]:
+        return self._enqueuer.find(task_id, decode)
 
 
 def _limit_ns(limit: Duration, name: str) -> int:

@@ -129,7 +129,7 @@ class TaskHandle(Generic[R_co]):
         After *timeout* the answer has ``timed_out`` set.
         """
         if self._outcome is None and not self._source.wait(self, _ns(timeout)):
-            return TaskResult(self.id, timed_out=True)
+            return TaskResult(self.id, self._last_status(), timed_out=True)
         return self._result()
 
     async def aresult(self, timeout: Duration | None = None) -> R_co:
@@ -141,7 +141,7 @@ class TaskHandle(Generic[R_co]):
     async def await_(self, timeout: Duration | None = None) -> TaskResult[R_co]:
         """As ``wait``, without blocking the event loop."""
         if not await self._settled_async(timeout):
-            return TaskResult(self.id, timed_out=True)
+            return TaskResult(self.id, self._last_status(), timed_out=True)
         return self._result()
 
     def __await__(self) -> Generator[Any, None, R_co]:
@@ -206,6 +206,10 @@ class TaskHandle(Generic[R_co]):
 
     def _late(self, timeout: Duration | None) -> ResultTimeout:
         return ResultTimeout(self.id, (_ns(timeout) or 0) / 1e9)
+
+    def _last_status(self) -> TaskStatus | None:
+        """Return what is known here of a task that has not ended."""
+        return None
 
     def _known(self) -> _Outcome:
         if self._outcome is None:

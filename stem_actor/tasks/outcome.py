@@ -12,7 +12,7 @@ from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
 from stem_actor.model.progress import ProgressSignal
 from stem_actor.model.verdict import VERDICT, Verdict
-from stem_actor.payload.lowering import lower, raise_
+from stem_actor.payload.lowering import lower
 from stem_actor.payload.wire import MAX_DEPTH, pack_value, unpack
 from stem_actor.ring.producer import Kind
 from stem_actor.tasks.exceptions import ExceptionCatalog
@@ -69,11 +69,11 @@ class OutcomeReader:
     How the outcomes of one task are read.
 
     Attributes:
-        returns: Annotation to raise the result with; None: it is plain.
+        decode: Returns the value of a stored result; None: it is plain.
         exceptions: What may be rebuilt from an error.
     """
 
-    returns: Any
+    decode: Callable[[Any], Any] | None
     exceptions: ExceptionCatalog
 
     def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]:
@@ -81,12 +81,10 @@ class OutcomeReader:
         Return the result as the handler returned it, as it was stored, and its meta.
 
         Raises:
-            PayloadError: If *payload* cannot be read, or does not fit *returns*.
+            PayloadError: If *payload* cannot be read, or does not fit.
         """
         raw, meta = unpack_success(payload)
-        if self.returns is None:
-            return raw, raw, meta
-        return raise_(raw, self.returns, path="result"), raw, meta
+        return raw if self.decode is None else self.decode(raw), raw, meta
 
 
 def pack_success(

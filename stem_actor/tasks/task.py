@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
 
-from stem_actor.errors import AppNotStarted, SettingsError
+from stem_actor.errors import SettingsError
 from stem_actor.model.enqueue_options import (
     EnqueueOptionsDict,
     TaskEnqueueOptions,
     TaskOptionsDict,
 )
+from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.result import TaskResult
 from stem_actor.policy.plan import Leaf
 from stem_actor.ring.record import TaskHead
 from stem_actor.tasks.binder import Binder, build_binder
-from stem_actor.tasks.call import TaskCall, TaskEnqueuer
+from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.context import CURRENT
 from stem_actor.tasks.definition import (
     coroutine_problems,
@@ -25,6 +26,7 @@ from stem_actor.tasks.definition import (
     definition_problems,
     place_of,
 )
+from stem_actor.tasks.finder import TaskFinder
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.local import LocalContext
 from stem_actor.tasks.runner import (
@@ -40,11 +42,15 @@ from stem_actor.tasks.signature import (
     Signature,
     partial_of,
 )
+from stem_actor.tasks.task_definition import TaskDefinition
+from stem_actor.tasks.task_version import TaskVersion, Upgrade
+from stem_actor.tasks.unbound import UNBOUND, UnboundLane
 
 __all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Upgraded = TypeVar("Upgraded", bound=Upgrade)
 Args = dict[str, object]
 
 
@@ -65,7 +71,7 @@ class Lane(Protocol):
         ...
 
 
-class Dispatcher(TaskEnqueuer, Protocol):
+class Dispatcher(TaskFinder, Protocol):
     """What an app gives its tasks."""
 
     @property
@@ -175,6 +181,8 @@ class Task(_Enqueueing[P, R]):
         handler: The function.
         options: How it is to be run.
         binder: How its arguments become a map, and back.
+        version: The version of its arguments; None: they are not versioned.
+        metadata: Facts about it.
         place: File and line of the handler.
     """
 
@@ -185,6 +193,9 @@ class Task(_Enqueueing[P, R]):
         name: str | None = None,
         aliases: Iterable[str] = (),
         context: bool | None = None,
+        version: int | None = None,
+        metadata: TaskMetadata | None = None,
+        binder: Binder | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> None:
         """
@@ -196,6 +207,9 @@ class Task(_Enqueueing[P, R]):
             aliases: Older names of it.
             context: Whether its first parameter is the context; None: if it is
                 annotated so.
+            version: The version of its arguments; None: they have none.
+            metadata: Facts about it.
+            binder: How it is called; None: as its signature says.
             options: The fields of ``TaskOptions``.
 
         Raises:
@@ -207,6 +221,12 @@ class Task(_Enqueueing[P, R]):
         self.name = default_name(handler) if name is None else name
         self.aliases = tuple(aliases)
         problems = definition_problems(handler, (self.name, *self.aliases), options)
+        self.version = None
+        if version is not None:
+            try:
+                self.version = TaskVersion(self.name, version)
+            except ValueError as error:
+                problems.append(str(error))
         if not problems:
             try:
                 self.options = TaskOptions(**options)
@@ -218,14 +238,22 @@ class Task(_Enqueueing[P, R]):
             raise SettingsError(
                 f"{self.place}: task {self.name}: {p}" for p in problems
             )
-        self.binder: Binder = build_binder(handler, name=self.name, context=context)
+        self.metadata = metadata or TaskMetadata()
+        self.binder: Binder = binder or build_binder(
+            handler, name=self.name, context=context, version=self.version
+        )
         self._bind = self.binder.bind
-        self._dispatcher: Dispatcher = _UNBOUND
-        self._own_lane: Lane = _UnboundLane(self.name)
+        self._dispatcher: Dispatcher = UNBOUND
+        self._own_lane: Lane = UnboundLane(self.name)
         self._publish = self._own_lane.publish
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def decode_result(self) -> Callable[[Any], Any] | None:
+        """Returns the value of a stored result; None: results are plain."""
+        return self.binder.decode_result
 
     def option_problems(self, options: TaskOptions) -> list[str]:
         """Return which of *options* cannot be honoured for this kind of handler."""
@@ -261,6 +289,42 @@ class Task(_Enqueueing[P, R]):
             InvalidOptions: With every problem at once.
         """
         return BoundTask(self, TaskEnqueueOptions(**options))
+
+    def upgrade(self, *, from_version: int) -> Callable[[Upgraded], Upgraded]:
+        """
+        Let workers upgrade arguments of *from_version* by a function; a decorator.
+
+        The function takes the map of that version, without its mark, and returns the
+        map of the next one. Upgrades are chained up to the task's own version.
+
+        Raises:
+            SettingsError: If the task has no version, *from_version* is not below it,
+                or has an upgrade already.
+        """
+
+        def add(upgrade: Upgraded) -> Upgraded:
+            try:
+                if self.version is None:
+                    raise ValueError(
+                        f"task {self.name} has no version; write @task(version=2)"
+                    )
+                self.version.add(from_version, upgrade)
+            except ValueError as error:
+                raise SettingsError([f"{place_of(upgrade)}: {error}"]) from error
+            return upgrade
+
+        return add
+
+    @functools.cached_property
+    def definition(self) -> TaskDefinition[Mapping[str, object], R]:
+        """The task's name, options and types without its handler, for producers."""
+        return TaskDefinition(
+            self.name,
+            self.binder.checked,
+            self.decode_result,
+            default_options=self.options,
+            metadata=self.metadata,
+        )
 
     def _call_of(self, args: Args) -> TaskCall:
         return TaskCall(name=self.name, args=args)
@@ -354,46 +418,3 @@ class BoundTask(_Enqueueing[P, R]):
 
     def _wait_timeout(self) -> Any:
         return self.options.wait_timeout
-
-
-class _UnboundLane:
-    """The lane of a task without an app."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    @property
-    def publish(self) -> Callable[[Args], TaskHandle[Any]]:
-        return self._refuse
-
-    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
-        raise self._error()
-
-    async def apublish(self, args: Args) -> TaskHandle[Any]:
-        raise self._error()
-
-    def _refuse(self, args: Args) -> TaskHandle[Any]:
-        raise self._error()
-
-    def _error(self) -> AppNotStarted:
-        return AppNotStarted(
-            f"task {self._name} belongs to no app",
-            hint="pass it to StemApp(tasks=[...])",
-        )
-
-
-class _Unbound:
-    """The dispatcher of a task without an app."""
-
-    is_connected = False
-
-    def lane(
-        self, task: Task[Any, Any], options: TaskEnqueueOptions | None = None
-    ) -> Lane:
-        return _UnboundLane(task.name)
-
-    def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
-        raise _UnboundLane(call.name)._error()
-
-
-_UNBOUND: Final = _Unbound()
