@@ -84,6 +84,10 @@ from stem_actor.observe.stream import AsyncEventStream, EventStream
 from stem_actor.payload.codec import PayloadCodec
 from stem_actor.payload.version_registry import PayloadVersionRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
+from stem_actor.roles.client import StemClient
+from stem_actor.roles.stem import Stem
+from stem_actor.roles.worker import Worker
+from stem_actor.roles.worker_config import WorkerConfig
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.decorator import task
@@ -143,7 +147,9 @@ __all__ = (
     "SettingsError",
     "Signature",
     "SoftTimeLimitExceeded",
+    "Stem",
     "StemApp",
+    "StemClient",
     "StemError",
     "StopReport",
     "SyncTask",
@@ -184,6 +190,8 @@ __all__ = (
     "TaskSucceeded",
     "TaskTimeout",
     "Unset",
+    "Worker",
+    "WorkerConfig",
     "WorkerDied",
     "WorkerEvent",
     "WorkerEventType",

@@ -21,7 +21,12 @@ from stem_actor.actor.worker.worker import Hooks
 from stem_actor.canvas.canvas import Canvas
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
-from stem_actor.errors import AppNotStarted, BrokerUnavailable, StemError
+from stem_actor.errors import (
+    AppNotStarted,
+    BrokerUnavailable,
+    SettingsError,
+    StemError,
+)
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.enqueue_options import TaskOptionsDict
 from stem_actor.model.stop_report import StopReport
@@ -63,6 +68,7 @@ class StemApp(Producing, Steering, Watching):
     _host: RingHost | None = None
     _connection: Connection | None = None
     _is_closed = False
+    _starts_itself = False
 
     def __init__(
         self,
@@ -84,7 +90,7 @@ class StemApp(Producing, Steering, Watching):
             SettingsError: With every problem at once.
         """
         super().__init__()
-        self.settings = settings_of(settings)
+        self.settings, self._given = settings_of(settings), settings
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
@@ -97,6 +103,20 @@ class StemApp(Producing, Steering, Watching):
                 self.define(each)
             else:
                 self.register(each)
+
+    def configure(self, changes: SettingsDict) -> None:
+        """
+        Let *changes* replace what it was given; the rest stays.
+
+        Raises:
+            SettingsError: With every problem at once, or if it has been started.
+        """
+        if self._host is not None:
+            raise SettingsError(
+                ["the app is started: its settings stand"], hint="stop it first"
+            )
+        given: SettingsDict = {**self._given, **changes}
+        self.settings, self._given = settings_of(given), given
 
     # --- tasks
 
@@ -188,6 +208,12 @@ class StemApp(Producing, Steering, Watching):
             self._publisher.connect(connection, connection)
         self._listeners.start(host.directory)
         return self
+
+    def start_when_needed(self) -> None:
+        """
+        Start with the first enqueue, unless another process runs the ring by then.
+        """
+        self._starts_itself = True
 
     def stop(self, deadline: Duration | None = None) -> StopReport:
         """
@@ -347,7 +373,13 @@ class StemApp(Producing, Steering, Watching):
         return True
 
     def _connect(self, *, patiently: bool = True) -> Connection:
-        """Return a connection to a ring that is not started here; see ``Connect``."""
+        """
+        Return a connection to a ring that is not started here, or start it; see
+        ``Connect``.
+        """
+        if self._may_start_itself():
+            self.start()
+            return self.connection
         directory = self._running_ring()
         if not self._lock.acquire(blocking=patiently):
             raise BrokerUnavailable("another thread is attaching to the ring")
@@ -362,6 +394,12 @@ class StemApp(Producing, Steering, Watching):
             self._lock.release()
         self._listeners.start(directory)
         return connection
+
+    def _may_start_itself(self) -> bool:
+        if not self._starts_itself or self._is_closed or self._host is not None:
+            return False
+        directory = self.settings.locate()
+        return directory.is_anonymous or directory.owner() is None
 
     def _running_ring(self) -> RingDirectory:
         if not self._is_closed and self._host is not None:

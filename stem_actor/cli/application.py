@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from stem_actor import StemApp
+from stem_actor import Stem, StemApp
 from stem_actor.errors import SettingsError
 
 __all__ = ["find_app"]
@@ -57,6 +57,8 @@ def find_app(reference: str, *, with_traceback: bool = False) -> StemApp:
                 hint=f"its apps: {', '.join(_apps_in(module_name)) or 'none'}",
             )
         found = getattr(found, part)
+    if isinstance(found, Stem):
+        found = found.app
     if not isinstance(found, StemApp):
         raise SettingsError(
             [f"{reference} is no StemApp but of type {type(found).__name__}"],
