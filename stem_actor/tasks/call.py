@@ -13,7 +13,7 @@ from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import TaskOptions
 from stem_actor.tasks.handle import TaskHandle
 
-__all__ = ["CallDefinition", "CallDict", "TaskCall", "TaskEnqueuer"]
+__all__ = ["CallDefinition", "CallDict", "TaskCall", "TaskEnqueuer", "wait_time"]
 
 
 class CallDefinition(Protocol):
@@ -104,6 +104,14 @@ class TaskCall:
                 "enqueue_options must be TaskEnqueueOptions(...), not "
                 f"{self.enqueue_options!r}"
             )
+
+
+def wait_time(timeout: Duration | None, call: CallDict) -> Duration | None:
+    """Return how long to wait for a task: *timeout*, else the ``wait_timeout``."""
+    options = call.get("enqueue_options")
+    if timeout is not None or options is None:
+        return timeout
+    return options.wait_timeout
 
 
 class TaskEnqueuer(Protocol):

@@ -6,7 +6,7 @@ from typing import TypeVar, Unpack
 
 from stem_actor.model.duration import Duration
 from stem_actor.model.result import TaskResult
-from stem_actor.tasks.call import CallDict, TaskCall, TaskEnqueuer
+from stem_actor.tasks.call import CallDict, TaskCall, TaskEnqueuer, wait_time
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.typed_name import TypedName
 
@@ -36,7 +36,7 @@ class NoArgsTaskDefinition(TypedName[R]):
         **call: Unpack[CallDict],
     ) -> TaskResult[R]:
         """As ``enqueue``; waits for *timeout* at most until the task has ended."""
-        return self.enqueue(caller, **call).wait(timeout)
+        return self.enqueue(caller, **call).wait(wait_time(timeout, call))
 
     async def aenqueue_and_wait(
         self,
@@ -46,4 +46,4 @@ class NoArgsTaskDefinition(TypedName[R]):
         **call: Unpack[CallDict],
     ) -> TaskResult[R]:
         """As ``enqueue_and_wait``, without blocking the event loop."""
-        return await self.enqueue(caller, **call).await_(timeout)
+        return await self.enqueue(caller, **call).await_(wait_time(timeout, call))

@@ -9,7 +9,7 @@ from stem_actor.model.duration import Duration
 from stem_actor.model.result import TaskResult
 from stem_actor.model.version import VersionedDecoder
 from stem_actor.payload.codec import PayloadCodec, lowered_map, versioned
-from stem_actor.tasks.call import CallDict, TaskCall
+from stem_actor.tasks.call import CallDict, TaskCall, wait_time
 from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.result_decoder import as_stored, result_decoder
@@ -102,7 +102,7 @@ class Producing:
         **call: Unpack[CallDict],
     ) -> TaskResult[object]:
         """As ``enqueue``; waits for *timeout* at most until the task has ended."""
-        return self.enqueue(name, args, **call).wait(timeout)
+        return self.enqueue(name, args, **call).wait(wait_time(timeout, call))
 
     # --- by id
 

@@ -16,7 +16,7 @@ from stem_actor.model.version import (
     with_version,
 )
 from stem_actor.payload.codec import PayloadCodec, lowered_map, versioned
-from stem_actor.tasks.call import CallDict, TaskCall, TaskEnqueuer
+from stem_actor.tasks.call import CallDict, TaskCall, TaskEnqueuer, wait_time
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.no_args_definition import NoArgsTaskDefinition
 from stem_actor.tasks.result_decoder import result_decoder
@@ -264,7 +264,7 @@ class TaskDefinition(TypedName[R], Generic[A, R]):
         **call: Unpack[CallDict],
     ) -> TaskResult[R]:
         """As ``enqueue``; waits for *timeout* at most until the task has ended."""
-        return self.enqueue(caller, args, **call).wait(timeout)
+        return self.enqueue(caller, args, **call).wait(wait_time(timeout, call))
 
     async def aenqueue_and_wait(
         self,
@@ -275,7 +275,7 @@ class TaskDefinition(TypedName[R], Generic[A, R]):
         **call: Unpack[CallDict],
     ) -> TaskResult[R]:
         """As ``enqueue_and_wait``, without blocking the event loop."""
-        return await self.enqueue(caller, args, **call).await_(timeout)
+        return await self.enqueue(caller, args, **call).await_(wait_time(timeout, call))
 
 
 def _define(

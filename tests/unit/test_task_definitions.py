@@ -169,6 +169,18 @@ def test_a_definition_without_arguments_takes_none(
     assert shop.source.asked == [("wait", 3 * 10**9)]
 
 
+def test_a_wait_lasts_as_long_as_the_enqueue_options_say() -> None:
+    shop = open_shop()
+    options = TaskEnqueueOptions(wait_timeout=4)
+    ping = TaskDefinition.no_args("ping")
+
+    ping.enqueue_and_wait(shop.publisher, enqueue_options=options)
+    ping.enqueue_and_wait(shop.publisher, enqueue_options=options, timeout=2)
+    BASE.enqueue_and_wait(shop.publisher, Invoice("a"), enqueue_options=options)
+
+    assert shop.source.asked == [("wait", n * 10**9) for n in (4, 2, 4)]
+
+
 def test_a_result_that_does_not_fit_is_an_error_that_names_it() -> None:
     definition = TaskDefinition.json("j", args_type=Invoice, result_type=Receipt)
 
