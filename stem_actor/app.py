@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from stem_actor.actor.worker.worker import Hooks
 from stem_actor.canvas.canvas import Canvas
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
+from stem_actor.engine.registering import Handler, Registering
 from stem_actor.errors import (
     AppNotStarted,
     BrokerUnavailable,
@@ -28,32 +28,27 @@ from stem_actor.errors import (
     StemError,
 )
 from stem_actor.model.duration import Duration, to_ns
-from stem_actor.model.enqueue_options import TaskOptionsDict
 from stem_actor.model.stop_report import StopReport
 from stem_actor.observe.watching import Watching
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.tasks.call import TaskCall
-from stem_actor.tasks.decorator import TaskDecorator
 from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
-from stem_actor.tasks.handler import TaskHandler, task_of
 from stem_actor.tasks.producing import Producing
 from stem_actor.tasks.registry import Registry
-from stem_actor.tasks.task import Task
 from stem_actor.tasks.typed_name import TypedName
 
 __all__ = ["Settings", "StemApp"]
 
 Hook = TypeVar("Hook", bound=Callable[[], object])
 V = TypeVar("V")
-Handler = Task[..., Any] | TaskHandler[Any, Any] | Callable[..., Any]
 
 _IMPORTED_BODY: Final = "stem_actor.actor.worker.imported:imported_body"
 
 _log = logging.getLogger("stem_actor")
 
 
-class StemApp(Producing, Steering, Watching):
+class StemApp(Registering, Producing, Steering, Watching):
     """
     Background tasks in worker processes of this program.
 
@@ -62,7 +57,6 @@ class StemApp(Producing, Steering, Watching):
     Attributes:
         settings: What it was given, checked.
         registry: Its tasks.
-        task: The decorator that makes and registers one, see ``TaskDecorator``.
     """
 
     _host: RingHost | None = None
@@ -83,7 +77,8 @@ class StemApp(Producing, Steering, Watching):
         Args:
             tasks: Tasks of ``stem_actor.task``, ``TaskHandler`` objects, functions to
                 be made tasks; and definitions of tasks that others run.
-            imports: Modules whose tasks belong to it; imported at the start.
+            imports: Modules whose tasks, ``TaskHandler`` objects and definitions
+                belong to it; imported at the start, or at a name that is not known.
             settings: The fields of ``SettingsDict``.
 
         Raises:
@@ -91,18 +86,12 @@ class StemApp(Producing, Steering, Watching):
         """
         super().__init__()
         self.settings, self._given = settings_of(settings), settings
-        self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
-        self._imports = tuple(imports)
-        self._publisher = Publisher(self.registry, takes_any=self._is_producer)
+        self._publisher = Publisher(Registry(), takes_any=self._is_producer)
         self._attachment = Attachment()
         self._publisher.disconnect(self._connect)
         self.canvas = Canvas(self._publisher)
-        for each in tasks:
-            if isinstance(each, TypedName):
-                self.define(each)
-            else:
-                self.register(each)
+        self._take(tasks, imports)
 
     def configure(self, changes: SettingsDict) -> None:
         """
@@ -118,43 +107,7 @@ class StemApp(Producing, Steering, Watching):
         given: SettingsDict = {**self._given, **changes}
         self.settings, self._given = settings_of(given), given
 
-    # --- tasks
-
-    def register(
-        self, handler: Handler, /, **options: Unpack[TaskOptionsDict]
-    ) -> Task[..., Any]:
-        """
-        Register a task, a ``TaskHandler``, or with *options* a function as a task.
-
-        Raises:
-            DuplicateTask: If another one has its name.
-            SettingsError: If it cannot work, or the app has been started.
-        """
-        if isinstance(handler, TaskHandler):
-            handler = task_of(handler)
-        if not isinstance(handler, Task):
-            made: Task[..., Any] = self.task(**options)(handler)
-            return made
-        self._adopt(handler)
-        return handler
-
-    def define(self, definition: TypedName[Any], /) -> None:
-        """
-        Let a task be enqueued by its name that others run: as *definition* says.
-
-        Raises:
-            DuplicateTask: If there is another definition of that name.
-        """
-        self._publisher.define(definition)
-
-    def register_exceptions(self, *classes: type[Exception]) -> None:
-        """
-        Let handles rebuild exceptions of *classes* as ``TaskFailedError.cause``.
-
-        Raises:
-            TypeError: If one is no subclass of Exception.
-        """
-        self._publisher.exceptions.add(*classes)
+    # --- hooks
 
     def worker_init(self, hook: Hook) -> Hook:
         """Call *hook* in each worker before its first task; a decorator."""
@@ -318,10 +271,7 @@ class StemApp(Producing, Steering, Watching):
             directory: The ring to run; None: the one of the settings.
         """
         directory = directory or self.settings.locate()
-        for name in self._imports:
-            for value in vars(importlib.import_module(name)).values():
-                if isinstance(value, Task):
-                    self._adopt(value)
+        self._import()
         for task in self.registry:
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
@@ -347,14 +297,10 @@ class StemApp(Producing, Steering, Watching):
 
     # --- inside
 
-    def _adopt(self, task: Task[..., Any]) -> None:
-        self._publisher.lane(task)  # refuses options that cannot be honoured
-        self.registry.add(task)
-        task.attach(self._publisher)
-
     def _is_producer(self) -> bool:
         """Whether it has no handlers, and enqueues to a ring that others run."""
-        if self._host is not None or self._imports or len(self.registry):
+        self._import()
+        if self._host is not None or len(self.registry):
             return False
         return not self.settings.locate().is_anonymous
 

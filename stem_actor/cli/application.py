@@ -120,4 +120,4 @@ def _require_module(name: str) -> None:
 
 def _apps_in(module_name: str) -> list[str]:
     module = sys.modules[module_name]
-    return sorted(n for n, it in vars(module).items() if isinstance(it, StemApp))
+    return sorted(n for n, it in vars(module).items() if isinstance(it, StemApp | Stem))

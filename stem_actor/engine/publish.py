@@ -60,7 +60,8 @@ class Publisher:
             registry: The tasks that may be enqueued by name.
             exceptions: What handles may rebuild.
             clock: Tells the time of countdowns.
-            takes_any: Whether a name is enqueued that nobody here knows.
+            takes_any: Asked for a name that nobody here knows: whether it is enqueued
+                all the same. It may have the name registered instead.
         """
         self.registry = registry
         self.exceptions = exceptions or ExceptionCatalog()
@@ -114,7 +115,12 @@ class Publisher:
         """Enqueue *call*; see ``TaskEnqueuer``."""
         target = self._target(call)
         args = _checked(target, call)
-        lane = self._lane_of(target, call)
+        if call.options is None and call.enqueue_options is None:
+            lane = self._plain_lane(target)
+        else:
+            lane = RingLane(
+                self, target, options=call.options, enqueue=call.enqueue_options
+            )
         if call.headers or call.meta or call.not_before is not None:
             return lane.publish_with(
                 args, headers=call.headers, meta=call.meta, not_before=call.not_before
@@ -175,36 +181,45 @@ class Publisher:
         """
         definition = call.definition
         if definition is None:
-            if call.name in self.registry:
-                return self.registry.get(call.name)
+            task = self.registry.find(call.name)
+            if task is not None:
+                return task
             definition = self._definitions.get(call.name)
-            if definition is None and not self._takes_any():
-                known = (*self.registry.names, *self._definitions)
-                raise TaskNotRegistered(call.name, known=known)
-        key = call.name if definition is None else definition
-        found = self._defined.get(key)
-        if found is None:
-            if len(self._defined) >= _DEFINED_MAX:
-                self._forget_defined()
-            name = call.name
-            handler = self.registry.get(name) if name in self.registry else None
-            found = self._defined[key] = Defined(name, definition, handler)
-        return found
+            if definition is None:
+                return self._unknown(call.name)
+        return self._defined.get(definition) or self._define(call.name, definition)
+
+    def _unknown(self, name: str) -> Laned:
+        """
+        Return what *name* is once the app has been asked, which may import it.
+
+        Raises:
+            TaskNotRegistered: If nobody knows it, and somebody has to.
+        """
+        takes_any = self._takes_any()
+        task = self.registry.find(name)
+        if task is not None:
+            return task
+        definition = self._definitions.get(name)
+        if definition is None and not takes_any:
+            known = (*self.registry.names, *self._definitions)
+            raise TaskNotRegistered(name, known=known)
+        return self._defined.get(definition or name) or self._define(name, definition)
+
+    def _define(self, name: str, definition: CallDefinition | None) -> Defined:
+        if len(self._defined) >= _DEFINED_MAX:
+            self._forget_defined()
+        defined = Defined(name, definition, self.registry.find(name))
+        self._defined[definition or name] = defined
+        return defined
 
     def _forget_defined(self) -> None:
         self._defined.clear()
         self._defined_lanes.clear()
 
-    def _lane_of(self, target: Laned, call: TaskCall) -> RingLane:
-        if call.options is None and call.enqueue_options is None:
-            return self._plain_lane(target)
-        return RingLane(
-            self, target, options=call.options, enqueue=call.enqueue_options
-        )
-
     def _plain_lane(self, target: Laned) -> RingLane:
         if isinstance(target, Task):
-            return self.lane(target)
+            return self._lanes.get(target) or self.lane(target)
         if not isinstance(target, Defined):
             raise TypeError(f"{target!r} is neither a task nor a definition")
         lane = self._defined_lanes.get(target)

@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from stem_actor.actor.host.settings import SettingsDict
-from stem_actor.app import Handler, StemApp
+from stem_actor.app import StemApp
+from stem_actor.engine.registering import Handler
 from stem_actor.errors import SettingsError
 from stem_actor.roles.stem import Stem
 from stem_actor.roles.worker import Worker

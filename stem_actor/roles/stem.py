@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, Unpack
 
 from stem_actor.actor.host.settings import SettingsDict
-from stem_actor.app import Handler, StemApp
+from stem_actor.app import StemApp
 from stem_actor.control.steering import Steering
+from stem_actor.engine.registering import Handler
 from stem_actor.model.enqueue_options import TaskOptionsDict
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.decorator import TaskDecorator

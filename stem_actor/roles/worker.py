@@ -10,7 +10,8 @@ from types import FrameType
 from typing import Any, Final, Literal, Self, cast
 
 from stem_actor.actor.host.settings import SettingsDict
-from stem_actor.app import Handler, StemApp
+from stem_actor.app import StemApp
+from stem_actor.engine.registering import Handler
 from stem_actor.model.stop_report import StopReport
 from stem_actor.observe.reading import EventKind
 from stem_actor.observe.stream import EventStream
@@ -35,6 +36,9 @@ class Worker:
 
     A ring has one supervisor: where another process runs it already, the start is
     refused with that one's pid.
+
+    Attributes:
+        stem: Whose tasks it runs.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Worker:
         Raises:
             SettingsError: If one of them cannot work, or the stem runs already.
         """
+        self.stem = stem
         self._app = stem.app if isinstance(stem, Stem) else stem
         given: dict[str, Any] = {"queues": queues, "workers": workers}
         for field in fields(config) if config is not None else ():

@@ -91,7 +91,7 @@ class Binder:
             TypeError: If they are not those of the handler.
             PayloadError: If one does not fit its annotation, or has no wire form.
         """
-        if self.is_plain:
+        if not self.annotations and self.record is None and self.version is None:
             return self.bind(**args)
         plain = cast("Mapping[str, object]", lower(dict(args), path="args"))
         return self.bind(**self.raise_args(self.current(plain)))

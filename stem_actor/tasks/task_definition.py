@@ -74,7 +74,9 @@ class TaskDefinition(TypedName[R], Generic[A, R]):
         """
         decode = result_decoder(decode_result=decode_result)
         super().__init__(name, decode, encode_result, **settings)
-        self._encode_args = encode_args
+        self._encode: Callable[[A], dict[str, object]] = lambda args: lowered_map(
+            encode_args(args), path="args"
+        )
         self.decode_args = decode_args
 
     # --- constructors
@@ -231,7 +233,7 @@ class TaskDefinition(TypedName[R], Generic[A, R]):
         Raises:
             PayloadError: If a part has no wire form; names its path.
         """
-        return lowered_map(self._encode_args(args), path="args")
+        return self._encode(args)
 
     def build_call(self, args: A, **call: Unpack[CallDict]) -> TaskCall:
         """Return the enqueue as a value, for ``enqueue_call`` and ``enqueue_many``."""
@@ -280,7 +282,7 @@ class TaskDefinition(TypedName[R], Generic[A, R]):
 
 def _define(
     name: str,
-    encode_args: Callable[[B], Mapping[str, object]],
+    encode_args: Callable[[B], dict[str, object]],
     decode_args: Callable[[Any], B] | None,
     version: int | None,
     given: DefinitionDict[S],
@@ -294,6 +296,7 @@ def _define(
         default_options=given.get("default_options"),
         metadata=given.get("metadata"),
     )
+    made._encode = encode_args  # what it returns is lowered: not once more
     if decode is not None:
         made._decode = decode  # a type says itself whether None fits
     return made

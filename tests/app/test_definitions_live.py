@@ -162,7 +162,7 @@ def test_a_task_that_nobody_knows_waits_until_a_worker_does(
                 and status
             )
         )
-        seen = first.wait_for_task(handle.id, timeout=0.05)
+        seen = first.wait_for_task(handle.id, timeout=1)
 
     second = make_app(broker="ring://late")
 
@@ -248,7 +248,7 @@ def test_a_wait_by_id_keeps_its_deadline_while_the_supervisor_is_stopped(
             took = time.monotonic() - begun
         finally:
             os.kill(supervisor, signal.SIGCONT)
-        seen = app.wait_for_task(handle.id, timeout=0.1).status
+        seen = app.wait_for_task(handle.id, timeout=1).status
         app.revoke(handle.id, terminate=True)
         ended = app.wait_for_task(handle.id, timeout=20)
 

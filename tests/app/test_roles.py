@@ -22,6 +22,7 @@ from stem_actor import (
     StemClient,
     StemError,
     TaskEnqueuer,
+    TaskNotRegistered,
     TaskResultCaller,
     TaskRetried,
     TaskState,
@@ -184,6 +185,31 @@ def test_run_drains_at_a_signal(rings: Path, tmp_path: Path, number: int) -> Non
         process.communicate()
 
     assert (process.returncode, output) == (0, "finished 1\n")
+
+
+def test_what_a_module_holds_is_imported_at_the_first_unknown_name(
+    rings: Path,
+) -> None:
+    place: dict[str, Any] = {"broker": "ring://shop", "runtime_dir": rings}
+    consumer = Stem([jobs.add, handlers.PublishInvoice(), *handlers.TASKS], **place,
+                    **SMALL)  # fmt: skip
+    producer = Stem(imports=["tests.app.contract", "tests.app.imported"], **place)
+
+    with Worker(consumer):
+        by_definition = producer.enqueue("invoice.publish", {"id": "a", "cents": 1})
+        by_task = producer.enqueue("imported", {"n": 2})
+        with pytest.raises(TaskNotRegistered, match="did you mean 'imported'"):
+            producer.enqueue("importd")
+        with pytest.raises(TypeError):
+            producer.enqueue("imported", {"m": 2})
+        assert by_definition.result(timeout=20) == Receipt("a", 1)
+        assert by_task.status() is not None
+    producer.close()
+
+    with Worker(Stem(imports=["tests.app.imported"], runtime_dir=rings, **SMALL)) as w:
+        stem = w.stem
+        assert stem.enqueue("imported", {"n": 2}).result(timeout=20) == 4
+        assert stem.enqueue("imported.handler", {}).result(timeout=20) == "handled"
 
 
 # --- client
