@@ -262,12 +262,14 @@ def test_a_client_enqueues_without_handlers_to_the_worker_of_another(
             timeout=20,
             options={"queue": "billing"},
         )
-        elsewhere = producer.create_app()
+        other = StemClient.create(**place)
+        elsewhere = other.create_app()
         typed = contract.PUBLISH.enqueue_and_wait(elsewhere, Invoice("b"), timeout=20)
 
     assert by_name.value == {"number": "a", "total": 2}
     assert typed.required_value() == Receipt("b", 0)
     assert not elsewhere.is_started
+    other.close()
 
 
 def test_a_client_in_memory_has_no_broker() -> None:

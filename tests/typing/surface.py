@@ -16,7 +16,9 @@ from stem_actor import (
     PayloadMap,
     ProgressSignal,
     Signature,
+    Stem,
     StemApp,
+    StemClient,
     TaskContext,
     TaskDefinition,
     TaskEnqueuer,
@@ -26,6 +28,8 @@ from stem_actor import (
     TaskResult,
     TaskResultCaller,
     TaskStatus,
+    Worker,
+    WorkerConfig,
     as_completed,
     chain,
     chord,
@@ -337,6 +341,17 @@ def upgraded(args: dict[str, Any]) -> dict[str, Any]:
 def of_versions() -> None:
     reveal_type(versioned)  # SyncTask[(item: str), int]
     reveal_type(upgraded({}))  # dict[str, Any]
+
+
+def of_roles(stem: Stem) -> None:
+    reveal_type(stem.enqueue("a"))  # TaskHandle[object]
+    reveal_type(total.enqueue(stem, Invoice("a")))  # TaskHandle[int]
+    reveal_type(StemClient.in_memory([add]))  # StemClient
+    reveal_type(StemClient.create(broker="ring://a").create_app())  # StemApp
+    reveal_type(Worker(stem, config=WorkerConfig(concurrency=3)).run())  # StopReport
+    Worker(stem).shutdown("cold")  # error
+    WorkerConfig(concurency=3)  # error
+    Stem(workers="2")  # error
 
 
 def refused_definitions(context: TaskContext) -> None:
