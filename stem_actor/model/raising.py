@@ -57,8 +57,6 @@ def raise_(value: object, annotation: Any, *, path: str = "value") -> Any:
 
 
 def _validated(cls: type, value: Any) -> Any:
-    if isinstance(value, cls):
-        return value
     if not is_foreign_model(cls):
         given = "None" if value is None else type(value).__name__
         raise ValueError(f"expected `{cls.__name__}`, got `{given}`")
