@@ -115,12 +115,7 @@ class Publisher:
         """Enqueue *call*; see ``TaskEnqueuer``."""
         target = self._target(call)
         args = _checked(target, call)
-        if call.options is None and call.enqueue_options is None:
-            lane = self._plain_lane(target)
-        else:
-            lane = RingLane(
-                self, target, options=call.options, enqueue=call.enqueue_options
-            )
+        lane = self._lane_of(target, call)
         if call.headers or call.meta or call.not_before is not None:
             return lane.publish_with(
                 args, headers=call.headers, meta=call.meta, not_before=call.not_before
@@ -216,6 +211,13 @@ class Publisher:
     def _forget_defined(self) -> None:
         self._defined.clear()
         self._defined_lanes.clear()
+
+    def _lane_of(self, target: Laned, call: TaskCall) -> RingLane:
+        if call.options is None and call.enqueue_options is None:
+            return self._plain_lane(target)
+        return RingLane(
+            self, target, options=call.options, enqueue=call.enqueue_options
+        )
 
     def _plain_lane(self, target: Laned) -> RingLane:
         if isinstance(target, Task):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -52,7 +52,7 @@ def open_handed(packed: bytes) -> Parts:
     if into:
         args = {**args, into: value}
     elif isinstance(value, dict):
-        args = cast("dict[str, object]", value)
+        args = {**args, **value}  # its own are none but the mark of a version
     else:
         raise PayloadError(
             f"what it is handed, {value!r:.60}, is no map of its record's fields",

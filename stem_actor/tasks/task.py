@@ -28,6 +28,7 @@ from stem_actor.tasks.definition import (
 )
 from stem_actor.tasks.finder import TaskFinder
 from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.lane import Args, Lane
 from stem_actor.tasks.local import LocalContext
 from stem_actor.tasks.runner import (
     AsyncRunner,
@@ -43,32 +44,13 @@ from stem_actor.tasks.signature import (
     partial_of,
 )
 from stem_actor.tasks.task_definition import TaskDefinition
-from stem_actor.tasks.task_version import TaskVersion, Upgrade
+from stem_actor.tasks.task_version import TaskVersion, Upgraded, adder
 from stem_actor.tasks.unbound import UNBOUND, UnboundLane
 
 __all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Upgraded = TypeVar("Upgraded", bound=Upgrade)
-Args = dict[str, object]
-
-
-class Lane(Protocol):
-    """The way of one task, under one set of enqueue options, to its broker."""
-
-    @property
-    def publish(self) -> Callable[[Args], TaskHandle[Any]]:
-        """Publishes bound arguments; a prepared function, for it is the hot path."""
-        ...
-
-    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
-        """Publish each of *maps*, bound arguments, in order."""
-        ...
-
-    async def apublish(self, args: Args) -> TaskHandle[Any]:
-        """As ``publish``, waiting for room without blocking the event loop."""
-        ...
 
 
 class Dispatcher(TaskFinder, Protocol):
@@ -301,19 +283,7 @@ class Task(_Enqueueing[P, R]):
             SettingsError: If the task has no version, *from_version* is not below it,
                 or has an upgrade already.
         """
-
-        def add(upgrade: Upgraded) -> Upgraded:
-            try:
-                if self.version is None:
-                    raise ValueError(
-                        f"task {self.name} has no version; write @task(version=2)"
-                    )
-                self.version.add(from_version, upgrade)
-            except ValueError as error:
-                raise SettingsError([f"{place_of(upgrade)}: {error}"]) from error
-            return upgrade
-
-        return add
+        return adder(self.version, self.name, from_version)
 
     @functools.cached_property
     def definition(self) -> TaskDefinition[Mapping[str, object], R]:
@@ -327,10 +297,14 @@ class Task(_Enqueueing[P, R]):
         )
 
     def _call_of(self, args: Args) -> TaskCall:
-        return TaskCall(name=self.name, args=args)
+        return TaskCall(name=self.name, args=self._marked(args))
 
     def _bare(self) -> Task[P, R]:
         return self
+
+    def _marked(self, args: Args) -> Args:
+        """The map of a part that is handed its value was not bound, and has no mark."""
+        return args if self.version is None else self.version.mark(args)
 
     def _lane(self) -> Lane:
         return self._own_lane
@@ -397,7 +371,7 @@ class BoundTask(_Enqueueing[P, R]):
         self._kept: tuple[Dispatcher, Lane] | None = None
 
     def _call_of(self, args: Args) -> TaskCall:
-        name = self.task.name
+        name, args = self.task.name, self.task._marked(args)
         return TaskCall(name=name, args=args, enqueue_options=self.options)
 
     def _bare(self) -> Task[P, R]:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeVar
 
-from stem_actor.errors import PayloadError, PayloadVersionError
+from stem_actor.errors import PayloadError, PayloadVersionError, SettingsError
 from stem_actor.model.version import Payload, check_version, split_version, with_version
+from stem_actor.tasks.definition import place_of
 
-__all__ = ["TaskVersion", "Upgrade"]
+__all__ = ["TaskVersion", "Upgraded", "adder"]
 
 Upgrade = Callable[[Payload], Mapping[str, object]]
-F = TypeVar("F", bound=Upgrade)
+Upgraded = TypeVar("Upgraded", bound=Upgrade)
 
 
 class TaskVersion:
@@ -63,6 +64,10 @@ class TaskVersion:
             )
         self._upgrades[from_version] = upgrade
 
+    def mark(self, args: Mapping[str, object]) -> dict[str, object]:
+        """Return *args*, a map of ``number``, with its mark."""
+        return with_version(args, self.number)
+
     def marking(
         self, bind: Callable[..., dict[str, object]]
     ) -> Callable[..., dict[str, object]]:
@@ -103,3 +108,20 @@ class TaskVersion:
                 path="args",
                 hint="mend the upgrade, then replay the task",
             ) from error
+
+
+def adder(
+    version: TaskVersion | None, task: str, from_version: int
+) -> Callable[[Upgraded], Upgraded]:
+    """Return the decorator that adds an upgrade to *version*; see ``Task.upgrade``."""
+
+    def add(upgrade: Upgraded) -> Upgraded:
+        try:
+            if version is None:
+                raise ValueError(f"task {task} has no version; write @task(version=2)")
+            version.add(from_version, upgrade)
+        except ValueError as error:
+            raise SettingsError([f"{place_of(upgrade)}: {error}"]) from error
+        return upgrade
+
+    return add

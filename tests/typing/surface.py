@@ -212,10 +212,10 @@ def accepted(context: TaskContext) -> None:
     reveal_type(TaskContext.current())  # TaskContext | None
     enqueuers: list[TaskEnqueuer] = [app, context]
     callers: list[TaskResultCaller] = [app, context]
-    reveal_type(total.enqueue(enqueuers[0], Invoice("a")))  # TaskHandle[int]
-    reveal_type(total.wait_for(callers[0], "id"))  # TaskResult[int]
+    reveal_type(invoiced.enqueue(enqueuers[0], Invoice("a")))  # TaskHandle[int]
+    reveal_type(invoiced.wait_for(callers[0], "id"))  # TaskResult[int]
     app.register(SendInvoice())
-    StemApp([SendInvoice(), total, add])
+    StemApp([SendInvoice(), invoiced, add])
 
 
 @dataclass
@@ -233,7 +233,7 @@ def read_receipt(payload: dict[str, Any], version: int) -> Receipt:
 
 
 money: PayloadCodec[int] = PayloadCodec(str, int)
-total = TaskDefinition.json("total", args_type=Invoice, result_type=int)
+invoiced = TaskDefinition.json("total", args_type=Invoice, result_type=int)
 publish: TaskDefinition[Invoice, bool] = TaskDefinition.json("b", args_type=Invoice)
 by_hand = TaskDefinition[Invoice, str]("c", lambda invoice: {"id": invoice.id})
 ping = TaskDefinition.no_args("d", lambda stored: str(stored))
@@ -247,7 +247,7 @@ class SendInvoice(TaskHandler[Invoice, bool]):
 
 
 class CountInvoices(TaskHandler[Mapping[str, object], int]):
-    definition = total
+    definition = invoiced
 
     def call(self, context: TaskContext, args: Mapping[str, object]) -> int:
         return len(args)
@@ -261,7 +261,7 @@ class Mistaken(TaskHandler[Invoice, bool]):
 
 
 def of_definitions() -> None:
-    reveal_type(total)  # TaskDefinition[Invoice, int]
+    reveal_type(invoiced)  # TaskDefinition[Invoice, int]
     reveal_type(
         TaskDefinition.json(
             "e", args_type=Invoice, decode_result_versioned=read_receipt
@@ -283,7 +283,7 @@ def of_definitions() -> None:
         )
     )  # NoArgsTaskDefinition[Receipt]
     reveal_type(add.definition)  # TaskDefinition[Mapping[str, object], int]
-    reveal_type(total.enqueue(app, Invoice("a")).result())  # int
+    reveal_type(invoiced.enqueue(app, Invoice("a")).result())  # int
     reveal_type(
         by_hand.enqueue_and_wait(app, Invoice("a"), timeout=1)
     )  # TaskResult[str]
@@ -325,7 +325,7 @@ def of_context_readers(context: TaskContext) -> None:
     reveal_type(context.args_versioned_json(read_receipt))  # Receipt
     reveal_type(context.args_as(money))  # int
     reveal_type(context.spawn("a", {"b": 1}))  # TaskHandle[object]
-    reveal_type(total.enqueue(context, Invoice("a")))  # TaskHandle[int]
+    reveal_type(invoiced.enqueue(context, Invoice("a")))  # TaskHandle[int]
 
 
 @app.task(version=2)
@@ -345,7 +345,7 @@ def of_versions() -> None:
 
 def of_roles(stem: Stem) -> None:
     reveal_type(stem.enqueue("a"))  # TaskHandle[object]
-    reveal_type(total.enqueue(stem, Invoice("a")))  # TaskHandle[int]
+    reveal_type(invoiced.enqueue(stem, Invoice("a")))  # TaskHandle[int]
     reveal_type(StemClient.in_memory([add]))  # StemClient
     reveal_type(StemClient.create(broker="ring://a").create_app())  # StemApp
     reveal_type(Worker(stem, config=WorkerConfig(concurrency=3)).run())  # StopReport
@@ -355,11 +355,11 @@ def of_roles(stem: Stem) -> None:
 
 
 def refused_definitions(context: TaskContext) -> None:
-    total.enqueue(app, "a")  # error
-    total.enqueue(app)  # error
-    total.enqueue("app", Invoice("a"))  # error
-    total.enqueue(app, Invoice("a"), header={})  # error
-    total.enqueue(app, Invoice("a"), headers={"a": 1})  # error
+    invoiced.enqueue(app, "a")  # error
+    invoiced.enqueue(app)  # error
+    invoiced.enqueue("app", Invoice("a"))  # error
+    invoiced.enqueue(app, Invoice("a"), header={})  # error
+    invoiced.enqueue(app, Invoice("a"), headers={"a": 1})  # error
     ping.enqueue(app, Invoice("a"))  # error
     TaskDefinition.json("a", result_type=int)  # error
     TaskDefinition.json("a", args_type=Invoice, result_typ=int)  # error
@@ -368,7 +368,7 @@ def refused_definitions(context: TaskContext) -> None:
     app.wait_for_task("id", decode=int, decode_json=int)  # error
     context.required_arg("a", 3)  # error
     SendInvoice().call(context, {})  # error
-    _number: TaskHandle[str] = total.enqueue(app, Invoice("a"))  # error
+    _number: TaskHandle[str] = invoiced.enqueue(app, Invoice("a"))  # error
     _names: NoArgsTaskDefinition[int] = ping  # error
     versioned.upgrade(from_version="1")  # error
     versioned.upgrade(from_version=1)(len)  # error

@@ -24,9 +24,12 @@ from stem_actor import (
 from stem_actor.engine.execute import aexecute, execute
 from stem_actor.engine.report import Report
 from stem_actor.model.version import VERSION_KEY
-from stem_actor.payload.wire import pack_value, unpack
+from stem_actor.payload.wire import pack_args, pack_value, unpack
 from stem_actor.ring.producer import Kind
+from stem_actor.ring.record import ARGS, HANDED
+from stem_actor.tasks.handing import pack_handed
 from stem_actor.tasks.handler import task_of
+from stem_actor.tasks.outcome import pack_success
 from stem_actor.tasks.task import AsyncTask
 from stem_actor.tasks.task_version import TaskVersion
 from tests.unit.task_surface import (
@@ -189,6 +192,31 @@ def test_calls_of_a_versioned_task_are_marked_first() -> None:
         assert list(sent.content.items()) == [
             (VERSION_KEY, 3), ("sku", "x"), ("count", 2), ("unit", "kg"),
         ]  # fmt: skip
+
+
+def test_a_part_of_a_canvas_is_of_the_version_of_its_task() -> None:
+    def take(invoice: Invoice) -> str:
+        return invoice.id
+
+    order, of_record = shop_of_versions(), fresh(take, name="take", version=2)
+    for part in (order.partial(2, unit="kg"), order.with_options().partial(2, "kg")):
+        step = part.tree.call
+        body = pack_handed(
+            ARGS, pack_args(step.call.args), step.into, pack_success("x")
+        )
+        assert result_of(run_handed(order, body)) == "2 kg x"
+    step = of_record.partial().tree.call
+    body = pack_handed(
+        ARGS, pack_args(step.call.args), step.into, pack_success({"id": "x"})
+    )
+
+    assert result_of(run_handed(of_record, body)) == "x"
+
+
+def run_handed(task: Any, body: bytes) -> Report:
+    delivery = bare_delivery(body)
+    delivery.kind = HANDED
+    return execute(task, delivery, FakeRuntime())
 
 
 @pytest.mark.parametrize(
