@@ -12,7 +12,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from stem_actor.actor.host.connection import Connection
 from stem_actor.errors import BrokerUnavailable, QueueFull, ResultTimeout, RingError
 from stem_actor.ids import format_id, new_id
 from tests.app.conftest import Maker
+from tests.app.killing import kill_owner
 
 #: What a wait may be late on a loaded machine; a redial that blocks takes seconds.
 LATE_S = 0.5
@@ -32,13 +32,13 @@ GAP_S = 0.25
 FAULT_S = 1.0
 
 
-@contextmanager
+@contextlib.contextmanager
 def gone(app: StemApp) -> Iterator[None]:
     """The supervisor is dead, and for now nobody restarts it."""
     guardian = app._host.guardian.pid  # type: ignore[union-attr]
     os.kill(guardian, signal.SIGSTOP)
     try:
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         deadline = time.monotonic() + 10
         while app.directory.owner() is not None:
             assert time.monotonic() < deadline
@@ -47,7 +47,7 @@ def gone(app: StemApp) -> Iterator[None]:
         os.kill(guardian, signal.SIGCONT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def stopped(app: StemApp) -> Iterator[None]:
     """The supervisor lives, and does nothing."""
     owner = app.directory.owner() or 0
@@ -58,7 +58,7 @@ def stopped(app: StemApp) -> Iterator[None]:
         os.kill(owner, signal.SIGCONT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def felled(app: StemApp) -> Iterator[None]:
     """The guardian is dead, and all that it kept; the host's calls start another."""
     guardian = app._host.guardian  # type: ignore[union-attr]
@@ -290,7 +290,7 @@ def test_results_that_are_pushed_again_are_dropped(make_app: Maker) -> None:
         for handle in app.registry.get("add").map(range(20_000)):
             handle.result(timeout=60)
 
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         after = [app.enqueue("add", {"a": n}) for n in range(50)]
 
         # Replies come in the order of the ends: behind all those that are repeated.
