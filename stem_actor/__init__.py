@@ -70,6 +70,7 @@ from stem_actor.model.events import (
     WorkerStopping,
 )
 from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.model.metadata import PayloadEncoder, TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.result import TaskResult
 from stem_actor.model.retry_policy import TaskRetryPolicy
@@ -78,6 +79,12 @@ from stem_actor.model.status import TaskStatus
 from stem_actor.model.stop_report import StopReport
 from stem_actor.model.unset import UNSET, Unset
 from stem_actor.observe.stream import AsyncEventStream, EventStream
+from stem_actor.payload.aes_gcm import AesGcmEncoder
+from stem_actor.payload.base64_encoder import Base64PayloadEncoder
+from stem_actor.payload.compression import CompressionEncoder
+from stem_actor.payload.encoder import JsonPayloadEncoder, TaskPayloadEncoder
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.payload.pipe import pipe_encoders
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
@@ -89,16 +96,19 @@ from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
 
 __all__ = (
     "UNSET",
+    "AesGcmEncoder",
     "AppNotStarted",
     "AsyncEventStream",
     "AsyncTask",
     "BackendError",
+    "Base64PayloadEncoder",
     "BoundTask",
     "BrokerError",
     "BrokerUnavailable",
     "CanvasError",
     "ChainFailed",
     "ChordFailed",
+    "CompressionEncoder",
     "DeadLetter",
     "DeadLetters",
     "DuplicateTask",
@@ -112,8 +122,10 @@ __all__ = (
     "HardTimeLimitExceeded",
     "Immutable",
     "InvalidOptions",
+    "JsonPayloadEncoder",
     "LeaseLost",
     "Partial",
+    "PayloadEncoder",
     "PayloadError",
     "PayloadTooLarge",
     "PayloadVersionError",
@@ -150,9 +162,12 @@ __all__ = (
     "TaskHandle",
     "TaskHeartbeat",
     "TaskLapsed",
+    "TaskMetadata",
     "TaskNotRegistered",
     "TaskOptions",
     "TaskOptionsDict",
+    "TaskPayloadEncoder",
+    "TaskPayloadEncoderRegistry",
     "TaskProgress",
     "TaskReceived",
     "TaskReplayed",
@@ -182,5 +197,6 @@ __all__ = (
     "chain",
     "chord",
     "group",
+    "pipe_encoders",
     "task",
 )

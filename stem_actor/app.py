@@ -78,12 +78,13 @@ class StemApp(Steering, Watching):
         Raises:
             SettingsError: With every problem at once.
         """
-        super().__init__()
         self.settings = settings_of(settings)
+        super().__init__(self.settings.encoders)
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
-        self._publisher, self._attachment = Publisher(self.registry), Attachment()
+        self._publisher = Publisher(self.registry, encoders=self.settings.encoders)
+        self._attachment = Attachment()
         self._publisher.disconnect(self._connect)
         self.canvas = Canvas(self._publisher)
         for each in tasks:
@@ -205,9 +206,8 @@ class StemApp(Steering, Watching):
             except BaseException:
                 self.registry.thaw()
                 raise
-            self._host, self._connection = host, connection
-            self._is_closed = False
-            self._publisher.connect(connection, connection)
+            self._host, self._is_closed = host, False
+            self._use(connection)
         self._listeners.start(host.directory)
         return self
 
@@ -322,7 +322,12 @@ class StemApp(Steering, Watching):
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
         hooks, settings = self._hooks, self.settings
-        places = Places.of(self.registry, hooks, settings.own_strategy, self)
+        strategy, encoders = settings.own_strategy, settings.own_encoders
+        places = Places.of(self.registry, hooks, strategy, encoders, self)
+        needed = {
+            "retry_strategy": None if places.strategy else strategy,
+            "encoders": None if places.encoders else encoders,
+        }
         config = settings.supervisor_config(
             is_anonymous=directory.is_anonymous, places=places
         )
@@ -335,7 +340,7 @@ class StemApp(Steering, Watching):
                 handlers=handlers_of(self.registry),
                 hooks=(*hooks.init, *hooks.shutdown),
                 modules=(*self._imports, *places.modules),
-                strategy=None if places.strategy else settings.own_strategy,
+                unreachable={k: it for k, it in needed.items() if it is not None},
             ),
             start_method=settings.start_method,
             python=settings.python,
@@ -362,6 +367,11 @@ class StemApp(Steering, Watching):
         host.forget()
         return True
 
+    def _use(self, connection: Connection) -> None:
+        connection.encoders = self.settings.encoders
+        self._connection = connection
+        self._publisher.connect(connection, connection)
+
     def _connect(self, *, patiently: bool = True) -> Connection:
         """Return a connection to a ring that is not started here; see ``Connect``."""
         directory = self._running_ring()
@@ -369,11 +379,8 @@ class StemApp(Steering, Watching):
             raise BrokerUnavailable("another thread is attaching to the ring")
         try:
             if self._connection is None:
-                self._connection = self._attachment.connect(
-                    directory, patiently=patiently
-                )
-                self._publisher.connect(self._connection, self._connection)
-            connection = self._connection
+                self._use(self._attachment.connect(directory, patiently=patiently))
+            connection = self.connection
         finally:
             self._lock.release()
         self._listeners.start(directory)

@@ -19,15 +19,16 @@ from stem_actor.engine.publish import Publisher
 from stem_actor.errors import CanvasError
 from stem_actor.ids import new_id
 from stem_actor.model.duration import Duration, to_ns
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.payload.wire import pack_args
 from stem_actor.policy.plan import Chain, Chord, Group, Shape, Step, Tree, plan_of
 from stem_actor.ring.record import WHOLE, TaskHead, unpack_record
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.outcome import (
     OutcomeReader,
-    unpack_parts,
     unpack_success,
-    value_of_parts,
 )
+from stem_actor.tasks.parts import unpack_parts, value_of_parts
 from stem_actor.tasks.ports import ResultSource
 from stem_actor.tasks.signature import CallStep
 
@@ -46,11 +47,13 @@ class PlanReader:
         shape: What it is made of.
         readers: Of the steps, by their number.
         exceptions: What may be rebuilt from an error.
+        encoders: What decodes its parts.
     """
 
     shape: Shape
     readers: Mapping[int, OutcomeReader]
     exceptions: ExceptionCatalog
+    encoders: TaskPayloadEncoderRegistry
 
     def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]:
         """
@@ -60,7 +63,7 @@ class PlanReader:
             PayloadError: If a part of it cannot be read.
         """
         parts = unpack_parts(payload)
-        raw = value_of_parts(parts, lambda it: unpack_success(it)[0])
+        raw = value_of_parts(parts, lambda it: unpack_success(it, self.encoders)[0])
         return self._raised(self.shape, parts), raw, {}
 
     def _raised(self, shape: Shape, parts: object) -> object:
@@ -134,7 +137,8 @@ class PlanPublisher:
         document = PlanDocument(1, _kind_of(tree), steps, joins)
         shape = plan.joins[plan.result].shape
         readers = {number: lanes[number].reader for number in _leaves(shape)}
-        reader = PlanReader(shape, readers, self._publisher.exceptions)
+        publisher = self._publisher
+        reader = PlanReader(shape, readers, publisher.exceptions, publisher.encoders)
         frame = self._frame(lanes)
         head = TaskHead(name=PLAN_TASK, queue=_QUEUE, ties=WHOLE, task_id=whole)
         sent, ticket = frame.submitter.submit(
@@ -151,7 +155,7 @@ class PlanPublisher:
         if lanes:
             return lanes[0].frame(None, None, None)
         publisher = self._publisher
-        return Frame(b"", b"", publisher.submitter, publisher.source, 0)
+        return Frame(b"", pack_args, b"", publisher.submitter, publisher.source, 0)
 
     def _step(self, step: Step[CallStep], lane: RingLane, whole: bytes) -> StepDocument:
         call, into = step.call.call, step.call.into

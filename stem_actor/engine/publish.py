@@ -11,6 +11,7 @@ from stem_actor.engine.disconnected import Connect, Disconnected, not_started
 from stem_actor.engine.head import policy_of
 from stem_actor.engine.lane import RingLane
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.lowering import lower
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.exceptions import ExceptionCatalog
@@ -34,6 +35,7 @@ class Publisher:
         registry: The tasks that may be enqueued by name.
         exceptions: What handles may rebuild.
         clock: Tells the time of countdowns.
+        encoders: The encoders of the app.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Publisher:
         exceptions: ExceptionCatalog | None = None,
         *,
         clock: Clock = _SYSTEM_CLOCK,
+        encoders: TaskPayloadEncoderRegistry | None = None,
     ) -> None:
         self.registry = registry
+        self.encoders = encoders or TaskPayloadEncoderRegistry()
         self.exceptions = exceptions or ExceptionCatalog()
         self.clock = clock
         self._lanes: dict[Task[Any, Any], RingLane] = {}
@@ -71,7 +75,7 @@ class Publisher:
         if options is not None:
             return RingLane(self, task, enqueue=options)
         lane = self._lanes.get(task)
-        if lane is None:
+        if lane is None or lane.encoders is not task.encoders:
             lane = self._lanes[task] = RingLane(self, task)
         return lane
 
