@@ -10,15 +10,20 @@ from typing import Any, reveal_type
 
 import stem_actor
 from stem_actor import (
+    Base64PayloadEncoder,
     Signature,
     StemApp,
     TaskContext,
     TaskHandle,
+    TaskMetadata,
+    TaskPayloadEncoder,
+    TaskPayloadEncoderRegistry,
     TaskResult,
     as_completed,
     chain,
     chord,
     group,
+    pipe_encoders,
 )
 
 app = StemApp(workers=2)
@@ -61,6 +66,47 @@ def total(values: list[int]) -> str:
 @stem_actor.task
 def later(x: float) -> dict[str, int]:
     return {}
+
+
+@app.task(metadata=TaskMetadata(args_encoder=Base64PayloadEncoder()))
+def encoded(context: TaskContext, text: str) -> str:
+    return text
+
+
+class Turner(TaskPayloadEncoder):
+    def encode(self, value: object) -> object:
+        return value
+
+    def decode(self, stored: object) -> object:
+        return stored
+
+
+class Turned:
+    """No subclass: what has the methods is an encoder."""
+
+    id = "turned"
+
+    def encode(self, value: object) -> object:
+        return value
+
+    def decode(self, stored: object) -> object:
+        return stored
+
+
+def of_encoders(registry: TaskPayloadEncoderRegistry) -> None:
+    reveal_type(encoded)  # SyncTask[(text: str), str]
+    reveal_type(encoded.metadata)  # TaskMetadata
+    reveal_type(Turner().id)  # str
+    reveal_type(Turner().encode(1))  # object
+    reveal_type(pipe_encoders(Turner(), Turned()))  # TaskPayloadEncoder
+    reveal_type(registry.resolve_args("turned"))  # PayloadEncoder
+    reveal_type(
+        StemApp(args_encoder=Turner(), additional_encoders=[Turned()])
+    )  # StemApp
+    StemApp(args_encoder=Turner)  # error
+    StemApp(encoder_ids="loose")  # error
+    TaskMetadata(result_encoder=5)  # error
+    app.task(metadata={"tags": ["a"]})  # error
 
 
 def of_tasks() -> None:
