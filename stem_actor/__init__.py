@@ -70,7 +70,7 @@ from stem_actor.model.events import (
     WorkerStopping,
 )
 from stem_actor.model.lifecycle import WorkerLifecycle
-from stem_actor.model.metadata import TaskMetadata
+from stem_actor.model.metadata import PayloadEncoder, TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.payload_map import PayloadMap
 from stem_actor.model.progress import ProgressSignal
@@ -81,7 +81,13 @@ from stem_actor.model.status import TaskStatus
 from stem_actor.model.stop_report import StopReport
 from stem_actor.model.unset import UNSET, Unset
 from stem_actor.observe.stream import AsyncEventStream, EventStream
+from stem_actor.payload.aes_gcm import AesGcmEncoder
+from stem_actor.payload.base64_encoder import Base64PayloadEncoder
 from stem_actor.payload.codec import PayloadCodec
+from stem_actor.payload.compression import CompressionEncoder
+from stem_actor.payload.encoder import JsonPayloadEncoder, TaskPayloadEncoder
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.payload.pipe import pipe_encoders
 from stem_actor.payload.version_registry import PayloadVersionRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.roles.client import StemClient
@@ -101,16 +107,19 @@ from stem_actor.tasks.task_definition import TaskDefinition
 
 __all__ = (
     "UNSET",
+    "AesGcmEncoder",
     "AppNotStarted",
     "AsyncEventStream",
     "AsyncTask",
     "BackendError",
+    "Base64PayloadEncoder",
     "BoundTask",
     "BrokerError",
     "BrokerUnavailable",
     "CanvasError",
     "ChainFailed",
     "ChordFailed",
+    "CompressionEncoder",
     "DeadLetter",
     "DeadLetters",
     "DuplicateTask",
@@ -124,10 +133,12 @@ __all__ = (
     "HardTimeLimitExceeded",
     "Immutable",
     "InvalidOptions",
+    "JsonPayloadEncoder",
     "LeaseLost",
     "NoArgsTaskDefinition",
     "Partial",
     "PayloadCodec",
+    "PayloadEncoder",
     "PayloadError",
     "PayloadMap",
     "PayloadTooLarge",
@@ -174,6 +185,8 @@ __all__ = (
     "TaskNotRegistered",
     "TaskOptions",
     "TaskOptionsDict",
+    "TaskPayloadEncoder",
+    "TaskPayloadEncoderRegistry",
     "TaskProgress",
     "TaskReceived",
     "TaskReplayed",
@@ -206,5 +219,6 @@ __all__ = (
     "chain",
     "chord",
     "group",
+    "pipe_encoders",
     "task",
 )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
@@ -84,10 +85,12 @@ class StemApp(Registering, Producing, Steering, Watching):
         Raises:
             SettingsError: With every problem at once.
         """
-        super().__init__()
         self.settings, self._given = settings_of(settings), settings
+        super().__init__(self.settings.encoders)
         self._hooks, self._lock = Hooks(), threading.RLock()
-        self._publisher = Publisher(Registry(), takes_any=self._is_producer)
+        self._publisher = Publisher(
+            Registry(), encoders=self.settings.encoders, takes_any=self._is_producer
+        )
         self._attachment = Attachment()
         self._publisher.disconnect(self._connect)
         self.canvas = Canvas(self._publisher)
@@ -104,8 +107,11 @@ class StemApp(Registering, Producing, Steering, Watching):
             raise SettingsError(
                 ["the app is started: its settings stand"], hint="stop it first"
             )
-        given: SettingsDict = {**self._given, **changes}
-        self.settings, self._given = settings_of(given), given
+        given = self._given.copy()
+        given.update(changes)
+        # The encoders stay: tasks have registered theirs with them.
+        settings = replace(settings_of(given), encoders=self.settings.encoders)
+        self.settings, self._given = settings, given
 
     # --- hooks
 
@@ -156,9 +162,8 @@ class StemApp(Registering, Producing, Steering, Watching):
             except BaseException:
                 self.registry.thaw()
                 raise
-            self._host, self._connection = host, connection
-            self._is_closed = False
-            self._publisher.connect(connection, connection)
+            self._host, self._is_closed = host, False
+            self._use(connection)
         self._listeners.start(host.directory)
         return self
 
@@ -276,7 +281,12 @@ class StemApp(Registering, Producing, Steering, Watching):
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
         hooks, settings = self._hooks, self.settings
-        places = Places.of(self.registry, hooks, settings.own_strategy, self)
+        strategy, encoders = settings.own_strategy, settings.own_encoders
+        places = Places.of(self.registry, hooks, strategy, encoders, self)
+        needed = {
+            "retry_strategy": None if places.strategy else strategy,
+            "encoders": None if places.encoders else encoders,
+        }
         config = settings.supervisor_config(
             is_anonymous=directory.is_anonymous, places=places
         )
@@ -289,7 +299,7 @@ class StemApp(Registering, Producing, Steering, Watching):
                 handlers=handlers_of(self.registry),
                 hooks=(*hooks.init, *hooks.shutdown),
                 modules=(*self._imports, *places.modules),
-                strategy=None if places.strategy else settings.own_strategy,
+                unreachable={k: it for k, it in needed.items() if it is not None},
             ),
             start_method=settings.start_method,
             python=settings.python,
@@ -318,6 +328,11 @@ class StemApp(Registering, Producing, Steering, Watching):
         host.forget()
         return True
 
+    def _use(self, connection: Connection) -> None:
+        connection.encoders = self.settings.encoders
+        self._connection = connection
+        self._publisher.connect(connection, connection)
+
     def _connect(self, *, patiently: bool = True) -> Connection:
         """
         Return a connection to a ring that is not started here, or start it; see
@@ -331,11 +346,8 @@ class StemApp(Registering, Producing, Steering, Watching):
             raise BrokerUnavailable("another thread is attaching to the ring")
         try:
             if self._connection is None:
-                self._connection = self._attachment.connect(
-                    directory, patiently=patiently
-                )
-                self._publisher.connect(self._connection, self._connection)
-            connection = self._connection
+                self._use(self._attachment.connect(directory, patiently=patiently))
+            connection = self.connection
         finally:
             self._lock.release()
         self._listeners.start(directory)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.clock import Clock
@@ -17,9 +18,11 @@ from stem_actor.ids import parse_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
+from stem_actor.payload.encoder import ARGS_ENCODER, pack_encoded_args
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.wire import pack_args, pack_value
 from stem_actor.policy.merge import merge_options
-from stem_actor.ring.record import ARGS_HEADERS_META
+from stem_actor.ring.record import ARGS, ARGS_HEADERS_META
 from stem_actor.tasks.context import CURRENT, TaskContext
 from stem_actor.tasks.defined import Laned
 from stem_actor.tasks.exceptions import ExceptionCatalog
@@ -56,19 +59,23 @@ class Line(Protocol):
     @property
     def exceptions(self) -> ExceptionCatalog: ...
 
+    @property
+    def encoders(self) -> TaskPayloadEncoderRegistry: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """All of a submission but its arguments."""
 
     head: bytes
+    pack: Callable[[Args], bytes]
     tail: bytes  # packed headers and meta; empty: the body is arguments alone
     submitter: Submitter
     source: ResultSource
     timeout_ns: int
 
     def body(self, args: Args) -> bytes:
-        packed = pack_args(args)
+        packed = self.pack(args)
         return _THREE + packed + self.tail if self.tail else packed
 
 
@@ -81,6 +88,7 @@ class RingLane:
 
     Attributes:
         reader: Reads the outcomes of its tasks.
+        encoders: What it encodes by; a task that is attached again has others.
     """
 
     def __init__(
@@ -104,11 +112,18 @@ class RingLane:
         check_options(f"{task.place}: task {task.name}", merged, enqueue, refused)
         self._line = line
         self._options = enqueue or _DEFAULTS
-        self._head = build_head(task.name, merged)
+        self.encoders, encoder = task.encoders, task.encoders.args
+        # Arguments that an encoder has made bear its mark, a header; plain ones none.
+        self._marks = {} if encoder is None else {ARGS_ENCODER: encoder.id}
+        self._pack: Callable[[Args], bytes] = (
+            pack_args if encoder is None else partial(pack_encoded_args, encoder)
+        )
+        kind = ARGS_HEADERS_META if self._marks else ARGS
+        self._head = build_head(task.name, merged, kind=kind)
         self._packed_head = self._head.pack()
         # The value that an ignored result leaves fits no annotation but None's.
         decode = None if merged.ignore_result else task.decode_result
-        self.reader: Final = OutcomeReader(decode, line.exceptions)
+        self.reader: Final = OutcomeReader(decode, line.exceptions, line.encoders)
         on_full = self._options.on_full
         self._timeout_ns = 0 if on_full == "raise" else self._options.enqueue_timeout_ns
         self._is_static = self._options.task_id is None and all(
@@ -202,11 +217,12 @@ class RingLane:
         line, reader, slow = self._line, self.reader, self.publish_with
         head, queue, timeout_ns = self._packed_head, self._head.queue, self._timeout_ns
         current, running_loop = CURRENT.get, asyncio._get_running_loop
+        pack = self._hot_pack()
 
         def publish(args: Args) -> TaskHandle[Any]:
             if current() is not None:
                 return slow(args)
-            body = pack_args(args)
+            body = pack(args)
             raw_id, ticket = line.submitter.submit(
                 head,
                 body,
@@ -219,6 +235,17 @@ class RingLane:
             return handle
 
         return publish
+
+    def _hot_pack(self) -> Callable[[Args], bytes]:
+        """Return what makes a body without headers and meta of the caller's."""
+        encode, tail = self._pack, _tail(self._marks, {})
+        if not tail:
+            return encode
+
+        def pack(args: Args) -> bytes:
+            return _THREE + encode(args) + tail
+
+        return pack
 
     def _send(self, frame: Frame, body: bytes, timeout_ns: int) -> TaskHandle[Any]:
         raw_id, ticket = frame.submitter.submit(
@@ -238,9 +265,11 @@ class RingLane:
         parent = CURRENT.get()
         submitter = None if parent is None else parent.runtime.submitter
         if parent is None or submitter is None:  # not in a worker
+            headers = self._marked(headers or {})
             return Frame(
                 self._head_bytes(not_before, bool(headers or meta), 0),
-                _tail(headers or {}, meta or {}),
+                self._pack,
+                _tail(headers, meta or {}),
                 self._line.submitter,
                 self._line.source,
                 self._timeout_ns,
@@ -248,15 +277,24 @@ class RingLane:
         headers, meta = inherited(
             parent, headers or {}, meta or {}, lineage=self._options.add_to_parent
         )
+        headers = self._marked(headers)
         return Frame(
             self._head_bytes(
                 not_before, bool(headers or meta), parent.delivery.head.deadline_ns
             ),
+            self._pack,
             _tail(headers, meta),
             submitter,
             CHILD_RESULTS,
             _until_limit(parent, self._timeout_ns),
         )
+
+    def _marked(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return *headers* with the mark of this lane's encoder, and no other one."""
+        if not self._marks and ARGS_ENCODER not in headers:
+            return headers
+        others = {k: v for k, v in headers.items() if k != ARGS_ENCODER}
+        return {**others, **self._marks}
 
     def _head_bytes(
         self,
@@ -265,7 +303,8 @@ class RingLane:
         deadline_ns: int,
     ) -> bytes:
         """*deadline_ns* is the parent's, 0: none."""
-        if self._is_static and not (has_tail or not_before or deadline_ns):
+        is_as_packed = has_tail == (self._head.kind == ARGS_HEADERS_META)
+        if self._is_static and is_as_packed and not (not_before or deadline_ns):
             return self._packed_head
         options, now_ns = self._options, self._line.clock.wall_ns()
         start_ns = options.not_before_ns(now_ns)
@@ -275,7 +314,7 @@ class RingLane:
         deadlines = [ns for ns in (own_ns, deadline_ns) if ns]
         head = replace(
             self._head,
-            kind=ARGS_HEADERS_META if has_tail else self._head.kind,
+            kind=ARGS_HEADERS_META if has_tail else ARGS,
             not_before_ns=start_ns,
             expires_ns=options.expires_ns(now_ns) or 0,
             deadline_ns=min(deadlines, default=0),

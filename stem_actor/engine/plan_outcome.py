@@ -12,9 +12,9 @@ from stem_actor.ring.producer import Kind
 from stem_actor.tasks.outcome import (
     pack_cancellation,
     pack_failure,
-    pack_parts,
     unpack_failure,
 )
+from stem_actor.tasks.parts import pack_parts
 
 __all__ = ["cancelled", "failed", "refused", "succeeded"]
 

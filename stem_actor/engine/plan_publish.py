@@ -16,18 +16,18 @@ from stem_actor.engine.plan_document import (
     pack_plan,
 )
 from stem_actor.engine.publish import Publisher
-from stem_actor.errors import CanvasError
+from stem_actor.errors import CanvasError, PayloadError
 from stem_actor.ids import new_id
 from stem_actor.model.duration import Duration, to_ns
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.payload.wire import pack_args
 from stem_actor.policy.plan import Chain, Chord, Group, Shape, Step, Tree, plan_of
 from stem_actor.ring.record import WHOLE, TaskHead, unpack_record
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.outcome import (
     OutcomeReader,
-    unpack_parts,
-    unpack_success,
-    value_of_parts,
 )
+from stem_actor.tasks.parts import unpack_parts
 from stem_actor.tasks.ports import ResultSource
 from stem_actor.tasks.signature import CallStep
 
@@ -46,11 +46,13 @@ class PlanReader:
         shape: What it is made of.
         readers: Of the steps, by their number.
         exceptions: What may be rebuilt from an error.
+        encoders: What decodes its parts.
     """
 
     shape: Shape
     readers: Mapping[int, OutcomeReader]
     exceptions: ExceptionCatalog
+    encoders: TaskPayloadEncoderRegistry
 
     def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]:
         """
@@ -59,17 +61,22 @@ class PlanReader:
         Raises:
             PayloadError: If a part of it cannot be read.
         """
-        parts = unpack_parts(payload)
-        raw = value_of_parts(parts, lambda it: unpack_success(it)[0])
-        return self._raised(self.shape, parts), raw, {}
+        value, raw = self._read(self.shape, unpack_parts(payload))
+        return value, raw, {}
 
-    def _raised(self, shape: Shape, parts: object) -> object:
-        if isinstance(shape, int):
-            reader = self.readers[shape]
-            return value_of_parts(parts, lambda it: reader.value(it)[0])
-        if not isinstance(parts, list) or len(parts) != len(shape):
-            return value_of_parts(parts, lambda it: it)  # names what is wrong with it
-        return [self._raised(it, part) for it, part in zip(shape, parts, strict=True)]
+    def _read(self, shape: Shape, parts: object) -> tuple[Any, Any]:
+        """Return the value and what was stored, each part decoded once for both."""
+        if isinstance(shape, int) and isinstance(parts, bytes):
+            value, raw, _meta = self.readers[shape].value(parts)
+            return value, raw
+        if isinstance(shape, int) or not isinstance(parts, list):
+            raise PayloadError("a part of it is no result", path="payload")
+        if len(parts) != len(shape):
+            raise PayloadError(
+                f"it has {len(parts)} parts instead of {len(shape)}", path="payload"
+            )
+        pairs = [self._read(it, part) for it, part in zip(shape, parts, strict=True)]
+        return [value for value, _ in pairs], [raw for _, raw in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,8 @@ class PlanPublisher:
         document = PlanDocument(1, _kind_of(tree), steps, joins)
         shape = plan.joins[plan.result].shape
         readers = {number: lanes[number].reader for number in _leaves(shape)}
-        reader = PlanReader(shape, readers, self._publisher.exceptions)
+        publisher = self._publisher
+        reader = PlanReader(shape, readers, publisher.exceptions, publisher.encoders)
         frame = self._frame(lanes)
         head = TaskHead(name=PLAN_TASK, queue=_QUEUE, ties=WHOLE, task_id=whole)
         sent, ticket = frame.submitter.submit(
@@ -151,7 +159,7 @@ class PlanPublisher:
         if lanes:
             return lanes[0].frame(None, None, None)
         publisher = self._publisher
-        return Frame(b"", b"", publisher.submitter, publisher.source, 0)
+        return Frame(b"", pack_args, b"", publisher.submitter, publisher.source, 0)
 
     def _step(self, step: Step[CallStep], lane: RingLane, whole: bytes) -> StepDocument:
         call, into = step.call.call, step.call.into

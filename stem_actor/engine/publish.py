@@ -14,6 +14,8 @@ from stem_actor.engine.lane import RingLane
 from stem_actor.errors import DuplicateTask, TaskNotRegistered
 from stem_actor.ids import parse_id
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
+from stem_actor.model.metadata import TaskMetadata
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.tasks.call import CallDefinition, TaskCall
 from stem_actor.tasks.context import CURRENT
 from stem_actor.tasks.defined import Defined, Laned
@@ -45,6 +47,7 @@ class Publisher:
         registry: The tasks that may be enqueued by name.
         exceptions: What handles may rebuild.
         clock: Tells the time of countdowns.
+        encoders: The encoders of the app.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Publisher:
         exceptions: ExceptionCatalog | None = None,
         *,
         clock: Clock = _SYSTEM_CLOCK,
+        encoders: TaskPayloadEncoderRegistry | None = None,
         takes_any: Callable[[], bool] = lambda: False,
     ) -> None:
         """
@@ -60,10 +64,12 @@ class Publisher:
             registry: The tasks that may be enqueued by name.
             exceptions: What handles may rebuild.
             clock: Tells the time of countdowns.
+            encoders: The encoders of the app.
             takes_any: Asked for a name that nobody here knows: whether it is enqueued
                 all the same. It may have the name registered instead.
         """
         self.registry = registry
+        self.encoders = encoders or TaskPayloadEncoderRegistry()
         self.exceptions = exceptions or ExceptionCatalog()
         self.clock = clock
         self._takes_any = takes_any
@@ -106,7 +112,7 @@ class Publisher:
         if options is not None:
             return RingLane(self, task, enqueue=options)
         lane = self._lanes.get(task)
-        if lane is None:
+        if lane is None or lane.encoders is not task.encoders:
             lane = self._lanes[task] = RingLane(self, task)
             self._forget_defined()  # its options may stand for theirs
         return lane
@@ -162,7 +168,7 @@ class Publisher:
         parent = CURRENT.get()
         in_worker = parent is not None and parent.runtime.submitter is not None
         source = CHILD_RESULTS if in_worker else self.source
-        reader = OutcomeReader(decode, self.exceptions)
+        reader = OutcomeReader(decode, self.exceptions, self.encoders)
         return FoundTask(parse_id(task_id), source, reader)
 
     # --- inside
@@ -204,7 +210,13 @@ class Publisher:
     def _define(self, name: str, definition: CallDefinition | None) -> Defined:
         if len(self._defined) >= _DEFINED_MAX:
             self._forget_defined()
-        defined = Defined(name, definition, self.registry.find(name))
+        metadata = None if definition is None else definition.metadata
+        task = self.registry.find(name)
+        if task is not None and (metadata is None or not metadata.has_encoders):
+            encoders = task.encoders
+        else:
+            encoders = self.encoders.of(metadata or TaskMetadata())
+        defined = Defined(name, encoders, definition, task)
         self._defined[definition or name] = defined
         return defined
 

@@ -15,6 +15,7 @@ from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.ending import RetryRequested
 from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
 from stem_actor.payload.codec import versioned
+from stem_actor.payload.encoder_registry import PLAIN, TaskEncoders
 from stem_actor.payload.lowering import lower
 from stem_actor.ring.record import LIMIT_MAX_NS
 from stem_actor.tasks.arguments import ArgumentReaders
@@ -49,6 +50,7 @@ class TaskContext(ArgumentReaders, Producing):
         name: The task's name.
         delivery: The start that this is.
         runtime: The worker's side of it.
+        encoders: What its task is encoded by.
     """
 
     __slots__ = (
@@ -58,6 +60,7 @@ class TaskContext(ArgumentReaders, Producing):
         "_meta",
         "_received",
         "delivery",
+        "encoders",
         "name",
         "runtime",
     )
@@ -68,11 +71,13 @@ class TaskContext(ArgumentReaders, Producing):
         delivery: Delivery,
         runtime: Runtime,
         enqueuer: TaskFinder,
+        encoders: TaskEncoders = PLAIN,
     ) -> None:
         """Contexts are made by the engine, one for each start."""
         self.name = name
         self.delivery = delivery
         self.runtime = runtime
+        self.encoders = encoders
         self._enqueuer = enqueuer
         self._args: Mapping[str, object] = _NONE
         self._headers: Mapping[str, str] = _NONE
@@ -191,12 +196,12 @@ class TaskContext(ArgumentReaders, Producing):
 
         Raises:
             ValueError: If *percent* is not in 0..100.
-            PayloadError: If a part of *data* has no wire form.
+            PayloadError: If a part of *data* has no wire form, or its encoder fails.
             PayloadTooLarge: If the report takes more than 4,096 bytes.
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"percent must be in 0..100, not {percent}")
-        self.runtime.progress(pack_progress(percent, data))
+        self.runtime.progress(pack_progress(percent, data, self.encoders.result))
 
     def progress_json(self, percent: float, dto: object) -> None:
         """As ``progress``, with a DTO as data; read it by ``signal.payload_json``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import TaskOptions
+from stem_actor.payload.encoder_registry import TaskEncoders
 from stem_actor.tasks.call import CallDefinition
 
 __all__ = ["Defined", "Laned"]
@@ -31,8 +31,8 @@ class Laned(Protocol):
         ...
 
     @property
-    def metadata(self) -> TaskMetadata:
-        """What is said about it."""
+    def encoders(self) -> TaskEncoders:
+        """What its payloads are encoded by."""
         ...
 
     @property
@@ -53,31 +53,33 @@ class Defined:
         name: The task's name.
         place: File and line of the definition.
         options: How it is to be run.
-        metadata: What is said about it.
+        encoders: What its payloads are encoded by.
         decode_result: Returns the value of a stored result; None: it is plain.
     """
 
     def __init__(
         self,
         name: str,
+        encoders: TaskEncoders,
         definition: CallDefinition | None = None,
         handler: Laned | None = None,
     ) -> None:
         """
         Args:
             name: The task's name.
+            encoders: What its payloads are encoded by.
             definition: What is known of it; None: nothing but the name.
             handler: The task itself where it is registered here: its options stand
                 where the definition says none.
         """
         self.name = name
+        self.encoders = encoders
         self.place = f"task {name}" if definition is None else definition.place
         self.decode_result = None if definition is None else definition.decode
         options = None if definition is None else definition.default_options
         if options is None:
             options = TaskOptions() if handler is None else handler.options
         self.options = options
-        self.metadata = TaskMetadata() if definition is None else definition.metadata
 
     def option_problems(self, options: TaskOptions) -> list[str]:
         """The worker that has the handler knows; nobody does here."""

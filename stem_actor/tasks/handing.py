@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from stem_actor.errors import PayloadError
+from stem_actor.payload.encoder_registry import TaskEncoders
 from stem_actor.payload.wire import unpack
 from stem_actor.ring.record import ARGS
-from stem_actor.tasks.outcome import unpack_success, value_of_parts
+from stem_actor.tasks.outcome import unpack_success
+from stem_actor.tasks.parts import value_of_parts
 from stem_actor.tasks.prescan import require_decodable
+from stem_actor.tasks.reading import Parts, open_body
 
 __all__ = ["open_handed", "pack_handed"]
 
 #: What meta tells of it besides; the names are those that people of Stem look for.
 _PREVIOUS: Final = "chainPrevResult"
 _RESULTS: Final = "chordResults"
-
-Parts = tuple[dict[str, object], dict[str, str], dict[str, object]]
 
 
 def pack_handed(kind: int, body: bytes, into: str, payloads: object) -> bytes:
@@ -36,17 +36,22 @@ def pack_handed(kind: int, body: bytes, into: str, payloads: object) -> bytes:
     return msgspec.msgpack.encode([kind, body, into, payloads])
 
 
-def open_handed(packed: bytes) -> Parts:
+def open_handed(packed: bytes, encoders: TaskEncoders) -> Parts:
     """
     Return the arguments, headers and meta of a body made by ``pack_handed``.
 
+    Args:
+        packed: The body.
+        encoders: What its arguments, and the value it is handed, are decoded by.
+
     Raises:
         PayloadError: If it is none, or a part of it cannot be read.
+        EncoderNotRegistered: If there is no encoder for a part of it.
     """
     match unpack(packed):
         case [int() as kind, bytes() as body, str() as into, payloads]:
-            args, headers, meta = _parts_of(kind, body)
-            value = value_of_parts(payloads, _read)
+            args, headers, meta = _parts_of(kind, body, encoders)
+            value = value_of_parts(payloads, lambda it: _read(it, encoders))
         case _:
             raise PayloadError("the body is no handed one", path="args")
     if into:
@@ -62,17 +67,16 @@ def open_handed(packed: bytes) -> Parts:
     return args, headers, {**meta, name: value}
 
 
-def _read(payload: bytes) -> object:
+def _read(payload: bytes, encoders: TaskEncoders) -> object:
     require_decodable(payload, len(payload), ARGS)
-    return unpack_success(payload)[0]
+    return unpack_success(payload, encoders.registry)[0]
 
 
-def _parts_of(kind: int, body: bytes) -> Parts:
+def _parts_of(kind: int, body: bytes, encoders: TaskEncoders) -> Parts:
     require_decodable(body, len(body), kind)
-    found: Any = unpack(body)
-    if kind == ARGS and isinstance(found, Mapping):
-        return dict(found), {}, {}
-    match found:
-        case [dict() as args, dict() as headers, dict() as meta]:
-            return args, headers, meta
-    raise PayloadError("the body is not arguments, headers and meta", path="args")
+    if kind != ARGS:
+        return open_body(body, encoders)
+    found = unpack(body)
+    if isinstance(found, dict):
+        return found, {}, {}
+    raise PayloadError("the body is no map of arguments", path="args")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast
 
 from stem_actor.errors import SettingsError
 from stem_actor.model.enqueue_options import (
@@ -14,8 +14,10 @@ from stem_actor.model.enqueue_options import (
 )
 from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
-from stem_actor.model.result import TaskResult
-from stem_actor.policy.plan import Leaf
+from stem_actor.payload.encoder_registry import (
+    TaskEncoders,
+    TaskPayloadEncoderRegistry,
+)
 from stem_actor.ring.record import TaskHead
 from stem_actor.tasks.binder import Binder, build_binder
 from stem_actor.tasks.call import TaskCall
@@ -26,6 +28,7 @@ from stem_actor.tasks.definition import (
     definition_problems,
     place_of,
 )
+from stem_actor.tasks.enqueueing import Enqueueing
 from stem_actor.tasks.finder import TaskFinder
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.lane import Args, Lane
@@ -36,15 +39,8 @@ from stem_actor.tasks.runner import (
     build_async_runner,
     build_runner,
 )
-from stem_actor.tasks.signature import (
-    CallStep,
-    Immutable,
-    Partial,
-    Signature,
-    partial_of,
-)
 from stem_actor.tasks.task_definition import TaskDefinition
-from stem_actor.tasks.task_version import TaskVersion, Upgraded, adder
+from stem_actor.tasks.task_version import Upgraded, adder, version_of
 from stem_actor.tasks.unbound import UNBOUND, UnboundLane
 
 __all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
@@ -61,6 +57,11 @@ class Dispatcher(TaskFinder, Protocol):
         """Whether anything runs that takes tasks."""
         ...
 
+    @property
+    def encoders(self) -> TaskPayloadEncoderRegistry:
+        """The encoders of the app."""
+        ...
+
     def lane(
         self, task: Task[Any, Any], options: TaskEnqueueOptions | None = None
     ) -> Lane:
@@ -73,87 +74,7 @@ class Dispatcher(TaskFinder, Protocol):
         ...
 
 
-class _Enqueueing(Generic[P, R]):
-    """The verbs that a task and a task with options have in common."""
-
-    _bind: Callable[P, Args]
-    _publish: Callable[[Args], TaskHandle[R]]
-
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
-        """
-        Enqueue one run of the task.
-
-        In a running event loop this never waits for room, see ``aenqueue``.
-
-        Raises:
-            TypeError: If the arguments are not those of the handler.
-            PayloadError: If an argument has no wire form; names its path.
-            QueueFull: If there is no room for as long as ``enqueue_timeout``.
-            AppNotStarted: If nothing runs that could take it.
-        """
-        return self._publish(self._bind(*args, **kwargs))
-
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
-        """As ``enqueue``; waits for room without blocking the event loop."""
-        return await self._lane().apublish(self._bind(*args, **kwargs))
-
-    def enqueue_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
-        """Enqueue, and wait for at most ``wait_timeout`` until the task has ended."""
-        return self._publish(self._bind(*args, **kwargs)).wait(self._wait_timeout())
-
-    async def aenqueue_and_wait(
-        self, *args: P.args, **kwargs: P.kwargs
-    ) -> TaskResult[R]:
-        """As ``enqueue_and_wait``, without blocking the event loop."""
-        handle = await self.aenqueue(*args, **kwargs)
-        return await handle.await_(self._wait_timeout())
-
-    def map(self, values: Iterable[Any]) -> list[TaskHandle[R]]:
-        """
-        Enqueue one run for each of *values*, its only positional argument.
-
-        Much cheaper than a loop: they cross to the broker in batches.
-        """
-        bind: Callable[..., Args] = self._bind
-        return self._lane().publish_many([bind(value) for value in values])
-
-    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
-        """Return the enqueue as a value, for ``enqueue_call`` and ``enqueue_many``."""
-        return self._call_of(self._bind(*args, **kwargs))
-
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """Return this call as a part of a canvas tree, with all of its arguments."""
-        return Signature(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
-
-    def si(self, *args: P.args, **kwargs: P.kwargs) -> Immutable[R]:
-        """As ``s``, for a part that is handed nothing wherever it stands."""
-        return Immutable(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
-
-    def partial(self, *args: Any, **kwargs: Any) -> Partial[R]:
-        """
-        Return this call as a part that is handed its first argument; *args* are those
-        behind it. Their types are checked by the worker.
-
-        Raises:
-            TypeError: If no value could make it a call of the handler.
-            PayloadError: If an argument has no wire form.
-        """
-        return partial_of(self._bare(), self._call_of, args, kwargs)
-
-    def _call_of(self, args: Args) -> TaskCall:
-        raise NotImplementedError
-
-    def _bare(self) -> Task[P, R]:
-        raise NotImplementedError
-
-    def _lane(self) -> Lane:
-        raise NotImplementedError
-
-    def _wait_timeout(self) -> Any:
-        raise NotImplementedError
-
-
-class Task(_Enqueueing[P, R]):
+class Task(Enqueueing[P, R]):
     """
     A handler with a name and options; made by ``@app.task`` or ``stem_actor.task``.
 
@@ -162,9 +83,10 @@ class Task(_Enqueueing[P, R]):
         aliases: Older names under which tasks may still come in.
         handler: The function.
         options: How it is to be run.
+        metadata: What else is said about it.
+        encoders: What its payloads are encoded by.
         binder: How its arguments become a map, and back.
         version: The version of its arguments; None: they are not versioned.
-        metadata: Facts about it.
         place: File and line of the handler.
     """
 
@@ -203,12 +125,7 @@ class Task(_Enqueueing[P, R]):
         self.name = default_name(handler) if name is None else name
         self.aliases = tuple(aliases)
         problems = definition_problems(handler, (self.name, *self.aliases), options)
-        self.version = None
-        if version is not None:
-            try:
-                self.version = TaskVersion(self.name, version)
-            except ValueError as error:
-                problems.append(str(error))
+        self.version = version_of(self.name, version, problems)
         if not problems:
             try:
                 self.options = TaskOptions(**options)
@@ -220,7 +137,9 @@ class Task(_Enqueueing[P, R]):
             raise SettingsError(
                 f"{self.place}: task {self.name}: {p}" for p in problems
             )
-        self.metadata = metadata or TaskMetadata()
+        self.metadata = TaskMetadata() if metadata is None else metadata
+        self.encoders: TaskEncoders
+        self._encode_by(TaskPayloadEncoderRegistry())
         self.binder: Binder = binder or build_binder(
             handler, name=self.name, context=context, version=self.version
         )
@@ -246,19 +165,28 @@ class Task(_Enqueueing[P, R]):
         """What publishes it: its app."""
         return self._dispatcher
 
-    def attach(self, dispatcher: Dispatcher) -> None:
+    def attach(
+        self,
+        dispatcher: Dispatcher,
+        encoders: TaskPayloadEncoderRegistry | None = None,
+    ) -> None:
         """
         Let *dispatcher* publish this task from now on.
 
+        Args:
+            dispatcher: Of its app.
+            encoders: The encoders of its app; None: those of *dispatcher*.
+
         Raises:
-            SettingsError: If the options cannot be honoured there, or another app
-                that is running publishes it.
+            SettingsError: If the options cannot be honoured there, another app that is
+                running publishes it, or one of its encoders has the id of another.
         """
         if self._dispatcher is not dispatcher and self._dispatcher.is_connected:
             raise SettingsError(
                 [f"{self.place}: task {self.name} belongs to another running app"],
                 hint="stop that one first, or define the task once for each",
             )
+        self._encode_by(dispatcher.encoders if encoders is None else encoders)
         self._own_lane = dispatcher.lane(self)
         self._publish = self._own_lane.publish
         self._dispatcher = dispatcher
@@ -306,6 +234,14 @@ class Task(_Enqueueing[P, R]):
         """The map of a part that is handed its value was not bound, and has no mark."""
         return args if self.version is None else self.version.mark(args)
 
+    def _encode_by(self, encoders: TaskPayloadEncoderRegistry) -> None:
+        try:
+            self.encoders = encoders.of(self.metadata)
+        except SettingsError as error:
+            lines = (f"{self.place}: task {self.name}: {it}" for it in error.problems)
+            raise SettingsError(lines, hint=error.hint) from None
+        vars(self).pop("runner", None)  # it was built for those from before
+
     def _lane(self) -> Lane:
         return self._own_lane
 
@@ -335,7 +271,7 @@ class SyncTask(Task[P, R]):
     @functools.cached_property
     def runner(self) -> Runner:
         """What runs it in a worker."""
-        return build_runner(self.handler, self.binder)
+        return build_runner(self.handler, self.binder, self.encoders)
 
 
 class AsyncTask(Task[P, R]):
@@ -358,10 +294,10 @@ class AsyncTask(Task[P, R]):
     @functools.cached_property
     def runner(self) -> AsyncRunner:
         """What runs it in a worker."""
-        return build_async_runner(self.handler, self.binder)
+        return build_async_runner(self.handler, self.binder, self.encoders)
 
 
-class BoundTask(_Enqueueing[P, R]):
+class BoundTask(Enqueueing[P, R]):
     """A task together with enqueue options; made by ``with_options``."""
 
     def __init__(self, task: Task[P, R], options: TaskEnqueueOptions) -> None:

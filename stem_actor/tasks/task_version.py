@@ -10,7 +10,7 @@ from stem_actor.errors import PayloadError, PayloadVersionError, SettingsError
 from stem_actor.model.version import Payload, check_version, split_version, with_version
 from stem_actor.tasks.definition import place_of
 
-__all__ = ["TaskVersion", "Upgraded", "adder"]
+__all__ = ["TaskVersion", "Upgraded", "adder", "version_of"]
 
 Upgrade = Callable[[Payload], Mapping[str, object]]
 Upgraded = TypeVar("Upgraded", bound=Upgrade)
@@ -108,6 +108,17 @@ class TaskVersion:
                 path="args",
                 hint="mend the upgrade, then replay the task",
             ) from error
+
+
+def version_of(
+    task: str, version: int | None, problems: list[str]
+) -> TaskVersion | None:
+    """Return the version of *task*; if *version* is none, a line in *problems*."""
+    try:
+        return None if version is None else TaskVersion(task, version)
+    except ValueError as error:
+        problems.append(str(error))
+        return None
 
 
 def adder(

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.errors import AppNotStarted
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
+from stem_actor.payload.encoder_registry import PLAIN
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
@@ -53,6 +54,7 @@ class Unbound:
     """The dispatcher of a task without an app."""
 
     is_connected = False
+    encoders = PLAIN.registry
 
     def lane(
         self, task: Named, options: TaskEnqueueOptions | None = None

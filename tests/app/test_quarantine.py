@@ -23,6 +23,7 @@ from stem_actor.errors import (
     TaskCancelledError,
 )
 from tests.app.conftest import Maker
+from tests.app.killing import kill_owner
 from tests.app.until import until
 
 #: Runs a supervisor that gets a signal in recovery, as often as a file has lines, and

@@ -12,7 +12,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ GAP_S = 0.25
 FAULT_S = 1.0
 
 
-@contextmanager
+@contextlib.contextmanager
 def gone(app: StemApp) -> Iterator[None]:
     """The supervisor is dead, and for now nobody restarts it."""
     guardian = app._host.guardian.pid  # type: ignore[union-attr]
@@ -48,7 +47,7 @@ def gone(app: StemApp) -> Iterator[None]:
         os.kill(guardian, signal.SIGCONT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def stopped(app: StemApp) -> Iterator[None]:
     """The supervisor lives, and does nothing."""
     owner = app.directory.owner() or 0
@@ -59,7 +58,7 @@ def stopped(app: StemApp) -> Iterator[None]:
         os.kill(owner, signal.SIGCONT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def felled(app: StemApp) -> Iterator[None]:
     """The guardian is dead, and all that it kept; the host's calls start another."""
     guardian = app._host.guardian  # type: ignore[union-attr]

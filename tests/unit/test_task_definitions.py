@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stem_actor import (
+    Base64PayloadEncoder,
     DuplicateTask,
     InvalidOptions,
     PayloadCodec,
@@ -24,6 +25,7 @@ from stem_actor import (
 )
 from stem_actor.engine.publish import Publisher
 from stem_actor.model.version import VERSION_KEY
+from stem_actor.payload.encoder import ARGS_ENCODER
 from stem_actor.ring.producer import Kind
 from stem_actor.ring.record import ARGS_HEADERS_META
 from stem_actor.tasks.outcome import pack_success
@@ -362,6 +364,26 @@ def test_metadata_is_kept_with_a_definition() -> None:
     assert TaskDefinition.no_args("j", metadata=metadata).metadata is metadata
     assert TaskDefinition.no_args("j").metadata == TaskMetadata()
     assert fresh(metadata=metadata).metadata is metadata
+
+
+def test_a_definition_encodes_by_its_metadata_or_by_its_handler_here() -> None:
+    encoder = Base64PayloadEncoder()
+    own = TaskMetadata(args_encoder=encoder)
+    task = fresh(lambda text: text, name="known", metadata=own)
+    shop = open_shop(task)
+
+    for definition in (
+        TaskDefinition.codec("own", CODEC, metadata=own),
+        TaskDefinition.codec("known", CODEC),
+        TaskDefinition.codec("plain", CODEC),
+    ):
+        definition.enqueue(shop.publisher, Invoice("a"))
+
+    mark = {ARGS_ENCODER: encoder.id}
+    encoded, known, plain = (sent.content for sent in shop.submitter.sent)
+    assert (encoded[1], known[1]) == (mark, mark)
+    assert encoder.decode(encoded[0]) == encoder.decode(known[0]) == {"i": "a"}
+    assert plain == {"i": "a"}
 
 
 def test_arguments_of_another_version_are_not_read_by_a_handler() -> None:

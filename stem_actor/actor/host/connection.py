@@ -16,6 +16,7 @@ from stem_actor.actor.host.status_view import status_of
 from stem_actor.actor.host.strays import Strays, checked
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull, RingError
 from stem_actor.model.status import TaskStatus
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.native import Status
 from stem_actor.ring.producer import RingProducer, Submitted
 from stem_actor.ring.segment import adopt_segment
@@ -49,6 +50,7 @@ class Connection(Seeking):
         if meeting.welcome is None:
             raise ValueError("nobody has answered yet")
         self.directory = meeting.directory
+        self.encoders: TaskPayloadEncoderRegistry | None = None
         self.pid = os.getpid()
         self.is_closed, self._since_drain = False, 0
         self._line, self._waker = meeting.line, meeting.waker
@@ -136,9 +138,7 @@ class Connection(Seeking):
     def status(self, task_id: bytes) -> TaskStatus | None:
         """Return the stored status; None for an id that is not known."""
         view = self.request("status", id=task_id)["status"]
-        if view is not None:
-            view["payload"] = self.unspool(view["payload"])
-        return status_of(view)
+        return status_of(view, self.unspool, self.encoders)
 
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         """Forbid a task to run, with *terminate* also to go on; False: too late."""

@@ -9,6 +9,7 @@ from stem_actor.actor.host.replies import Replies
 from stem_actor.actor.host.status_view import status_of
 from stem_actor.actor.host.strays import Strays
 from stem_actor.errors import BrokerUnavailable
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.ports import NOT_KNOWN, FoundHandle, PendingHandle
 
@@ -23,6 +24,7 @@ class Seeking(ABC):
 
     _strays: Strays
     replies: Replies
+    encoders: TaskPayloadEncoderRegistry | None
 
     @abstractmethod
     def request(self, op: str, *, timeout_s: float, **fields: object) -> dict[str, Any]:
@@ -68,8 +70,7 @@ class Seeking(ABC):
 
     def _saw(self, handle: PendingHandle, view: dict[str, Any]) -> None:
         if isinstance(handle, FoundTask):
-            view["payload"] = self.unspool(view["payload"])
-            handle.saw(status_of(view))
+            handle.saw(status_of(view, self.unspool, self.encoders))
 
 
 def settle_as_lost(handle: PendingHandle) -> None:
