@@ -33,7 +33,6 @@ import os, sys
 sys.path[:0] = {path!r}
 from stem_actor.actor.supervisor.supervisor import main
 from stem_actor.ring.core import Core
-from tests.app.killing import kill_owner
 
 recover = Core.recover
 
