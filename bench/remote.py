@@ -92,9 +92,13 @@ class RemoteSide:
         return float(self._ask({"verb": "lives", "count": count})["rate"])
 
     def costs(self, count: int) -> dict[str, float]:
-        """Return role → microseconds of CPU per life, and ``rate``: lives a second."""
+        """
+        Return role → microseconds of CPU per life; ``rate``: lives a second;
+        ``moved``: records per call into C, of a side that counts them.
+        """
         answer = self._ask({"verb": "lives", "count": count})
-        return {"rate": answer["rate"], **answer["cpu_us"]}
+        counted = {"rate": answer["rate"], "moved": answer["moved"]}
+        return {**counted, **answer["cpu_us"]}
 
     def trips(self, count: int, *, pause_s: float = 0) -> Latency:
         """Return the times of *count* round trips, each waited for."""
@@ -161,7 +165,7 @@ def _serve(side: Side, request: dict[str, Any]) -> dict[str, Any]:
 
 def _lives(side: Side, count: int) -> dict[str, Any]:
     roles = side.roles()
-    before = processes.cpu_by_role(roles)
+    before, moved = processes.cpu_by_role(roles), _moved(side)
     sums = []
     lives_s = rate(lambda count: sums.append(side.lives(count)), count)
     if roles != side.roles():
@@ -169,7 +173,13 @@ def _lives(side: Side, count: int) -> dict[str, Any]:
     after = processes.cpu_by_role(roles)
     assert sums == [sum_of_lives(count)], "a result is missing or wrong"
     cpu_us = {role: (after[role] - before[role]) / count / 1000 for role in roles}
-    return {"rate": lives_s, "cpu_us": cpu_us}
+    records, crossings = (b - a for a, b in zip(moved, _moved(side), strict=True))
+    return {"rate": lives_s, "cpu_us": cpu_us, "moved": records / max(1, crossings)}
+
+
+def _moved(side: Any) -> tuple[int, int]:
+    """Records and crossings, of a side that counts them."""
+    return side.moved() if hasattr(side, "moved") else (0, 0)
 
 
 async def _awaited(side: Any, count: int) -> list[float]:

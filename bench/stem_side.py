@@ -55,6 +55,12 @@ class StemSide:
         """Return the result of one task by `await`."""
         return await self._task.enqueue(number)
 
+    def moved(self) -> tuple[int, int]:
+        """Return how many records the supervisor has moved, in how many calls of C."""
+        stats = app.stats()
+        records = stats["admitted"] + stats["finished"] + stats["replies"]
+        return records, stats["crossings"]
+
     def roles(self) -> dict[str, list[int]]:
         """Return role → pids of the tree."""
         return processes.by_role(os.getpid())

@@ -49,6 +49,11 @@ def measure(effort: Effort) -> list[Figure]:
             for name in (BATCHED, SINGLE)
             if name in rates
         ]
+    if US in runs:
+        moved = [run["moved"] for run in runs[US]]
+        title = f"{US}, records moved per call into C"
+        note = "admitted, finished and replied, in the supervisor"
+        figures.append(figure_of(title, "records", moved, goal="≥ 64", note=note))
     for name, costs in runs.items():
         for role in CPU_GOALS:
             goal = CPU_GOALS[role] if name == US else ""

@@ -154,6 +154,8 @@ class Core:
         rows = 2 * _PAGE + 256 * 256
         self.worker_rows: Any = ffi.cast("struct sa_worker_row *", base + rows)
         self._events: Any = ffi.new("struct sa_event[]", _EVENTS)
+        #: How often Python has called into C to have records moved.
+        self.crossings = 0
         self._slots: Any = ffi.cast("struct sa_slot *", base + rows + 1024 * 64)
 
     # --- identity and life
@@ -196,6 +198,7 @@ class Core:
 
     def run(self, bell: Any, *, poll_ns: int, sweep_ns: int) -> int:
         """Work until there is nothing; returns nanoseconds to sleep, 0 = again."""
+        self.crossings += 1
         return int(lib.sa_core_run(self.handle, bell, _STEP_NS, poll_ns, sweep_ns))
 
     def step(self, now_ns: int, wall_ns: int, budget: int = 256) -> int:
@@ -211,6 +214,7 @@ class Core:
 
     def events(self) -> list[Event]:
         """Take the events that wait, at most 1,024."""
+        self.crossings += 1
         n = lib.sa_core_events(self.handle, self._events, _EVENTS)
         if not n:
             return []

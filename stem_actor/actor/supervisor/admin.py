@@ -118,6 +118,7 @@ def _stats(station: Station, _request: Request) -> Answer:
     return {
         **core.stats(),
         "slots": core.slots,
+        "crossings": core.crossings,
         "epoch": core.epoch,
         "waiting": waiting,
         "oldestReadyNs": max(0, age),
