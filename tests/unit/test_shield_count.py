@@ -50,6 +50,43 @@ def test_the_earliest_end_counts(now: list[int], inner_s: int, held_s: int) -> N
         assert count.holds_ns() == held_s * SECOND
 
 
+def test_an_inner_shield_that_was_left_shortens_the_outer_no_more(
+    now: list[int],
+) -> None:
+    count = ShieldCount(strike)
+
+    with Shield(count, 10 * SECOND):
+        with Shield(count, SECOND):
+            assert count.holds_ns() == SECOND
+        assert count.holds_ns() == 10 * SECOND
+
+
+def test_shields_may_be_left_in_any_order(now: list[int]) -> None:
+    count = ShieldCount(strike)
+    long, short = Shield(count, 10 * SECOND), Shield(count, SECOND)
+    long.__enter__()
+    short.__enter__()
+
+    long.__exit__(None, None, None)
+
+    assert count.holds_ns() == SECOND
+    short.__exit__(None, None, None)
+    assert count.holds_ns() == 0
+
+
+def test_a_shield_may_be_entered_again_within_itself(now: list[int]) -> None:
+    count = ShieldCount(strike)
+    shield = Shield(count, 3 * SECOND)
+
+    with shield:
+        now[0] += SECOND
+        with shield:
+            assert count.holds_ns() == 2 * SECOND
+        assert count.holds_ns() == 2 * SECOND
+
+    assert count.holds_ns() == 0
+
+
 def test_a_shield_after_another_has_its_own_time(now: list[int]) -> None:
     count = ShieldCount(strike)
     with Shield(count, SECOND):

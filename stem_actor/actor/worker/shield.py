@@ -11,53 +11,60 @@ __all__ = ["Shield", "ShieldCount"]
 
 class ShieldCount:
     """
-    How many shields of one start are up, and until when they hold.
+    The shields of one start that are up, and until when they hold.
 
     Attributes:
         is_pending: Whether an interruption was held back.
+        strike: Delivers what was held back, once the last shield is left.
     """
 
-    __slots__ = ("_depth", "_until_ns", "is_pending", "strike")
+    __slots__ = ("_ends_ns", "is_pending", "strike")
 
     def __init__(self, strike: Callable[[], None]) -> None:
-        """*strike* delivers what was held back, once the last shield is left."""
-        self._depth = 0
-        self._until_ns = 0
+        self._ends_ns: list[int] = []
         self.is_pending = False
         self.strike = strike
 
     def holds_ns(self) -> int:
-        """Return for how long the shields still hold; 0: there is none."""
-        if not self._depth:
+        """
+        Return for how long the shields still hold; 0: there is none.
+
+        The earliest end counts: an inner one cannot make an outer one last longer.
+        """
+        if not self._ends_ns:
             return 0
-        return max(0, self._until_ns - time.monotonic_ns())
+        return max(0, min(self._ends_ns) - time.monotonic_ns())
 
-    def raise_(self, at_most_ns: int) -> None:
-        """One more is up. An inner one cannot make an outer one last longer."""
+    def raise_(self, at_most_ns: int) -> int:
+        """One more is up; returns its end, to lower it by."""
         end_ns = time.monotonic_ns() + at_most_ns
-        self._until_ns = min(self._until_ns, end_ns) if self._depth else end_ns
-        self._depth += 1
+        self._ends_ns.append(end_ns)
+        return end_ns
 
-    def lower(self) -> bool:
-        """One less is up; True if that was the last, and something was held back."""
-        self._depth -= 1
-        if self._depth or not self.is_pending:
+    def lower(self, end_ns: int) -> bool:
+        """
+        The one with *end_ns* is left; True if that was the last, and something was
+        held back. Not the newest: threads and coroutines leave in an order of theirs.
+        """
+        self._ends_ns.remove(end_ns)
+        if self._ends_ns or not self.is_pending:
             return False
         self.is_pending = False
         return True
 
 
 class Shield:
-    """One such block."""
+    """One such block; it may be entered again."""
 
-    __slots__ = ("_at_most_ns", "_count")
+    __slots__ = ("_at_most_ns", "_count", "_ends_ns")
 
     def __init__(self, count: ShieldCount, at_most_ns: int) -> None:
         self._count = count
         self._at_most_ns = at_most_ns
+        self._ends_ns: list[int] = []
 
     def __enter__(self) -> None:
-        self._count.raise_(self._at_most_ns)
+        self._ends_ns.append(self._count.raise_(self._at_most_ns))
 
     def __exit__(
         self,
@@ -65,5 +72,5 @@ class Shield:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._count.lower():
+        if self._count.lower(self._ends_ns.pop()):
             self._count.strike()
