@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,39 @@ def commit_short(context: TaskContext, path: str) -> None:
     """Ask for a longer shield within a shorter one."""
     with told(path), context.shield(0.5), context.shield(30):
         time.sleep(_FOREVER_S)
+
+
+def commit_in_thread(context: TaskContext, path: str) -> None:
+    """Be in a shield of a helper thread at the limit, and leave it there."""
+
+    def work() -> None:
+        with context.shield(10):
+            time.sleep(0.6)
+        say(path, "left")
+
+    with told(path):
+        helper = threading.Thread(target=work)
+        helper.start()
+        try:
+            helper.join()
+            time.sleep(_FOREVER_S)
+        finally:
+            helper.join()
+
+
+async def acommit_in_thread(context: TaskContext, path: str) -> None:
+    def work() -> None:
+        with context.shield(10):
+            time.sleep(0.6)
+        say(path, "left")
+
+    with told(path):
+        helper = threading.Thread(target=work)
+        helper.start()
+        try:
+            await asyncio.sleep(_FOREVER_S)
+        finally:
+            helper.join()
 
 
 def commit_and_fail(context: TaskContext, path: str) -> None:
@@ -217,6 +251,8 @@ HANDLERS = (
             commit_deep,
             commit_short,
             commit_and_fail,
+            commit_in_thread,
+            acommit_in_thread,
             commit_in_time,
             acommit,
             clean_up,

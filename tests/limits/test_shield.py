@@ -65,6 +65,19 @@ def test_an_inner_shield_cannot_make_the_outer_last_longer(
     assert journal.words == ["begin", "clean-up"]
 
 
+@pytest.mark.parametrize("name", ["commit_in_thread", "acommit_in_thread"])
+def test_a_shield_of_a_helper_thread_hands_the_limit_to_the_main_one(
+    limits_app: StemApp, journal: Journal, name: str
+) -> None:
+    result = ended(limits_app.enqueue(name, {"path": journal.path}))
+
+    verdict = verdict_of(result)
+    assert verdict.reason == "soft"
+    assert verdict.wall_s is not None
+    assert 0.6 <= verdict.wall_s < 0.6 + LATE_S
+    assert journal.words == ["begin", "left", "clean-up"]
+
+
 def test_an_error_in_the_shield_stays_the_context_of_the_interruption(
     limits_app: StemApp, journal: Journal
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
@@ -66,13 +68,21 @@ class Interrupter:
 
     def strike(self, runtime: WorkerRuntime) -> None:
         """
-        Deliver what a shield has held back; called by the handler's own code.
+        Deliver what a shield has held back; called by the handler's own code, in
+        whichever thread it is.
 
         Raises:
             SoftTimeLimitExceeded: In a plain handler, for its soft limit or a drain.
             TaskRevoked: In a plain handler, if it was revoked.
         """
         if runtime.struck == runtime.stop:
+            return
+        if threading.get_native_id() != os.getpid():
+            # A helper thread has left a shield: the limit is the main thread's, which
+            # may have to be interrupted out of a system call. A signal without a
+            # value has it look again.
+            self._mailbox.stop_again(runtime.cell, runtime.stop, _AGAIN_NS)
+            signal.pthread_kill(_main_thread(), SOFT_SIGNAL)
             return
         runtime.struck = runtime.stop
         if runtime.coroutine is None:
@@ -187,6 +197,10 @@ class Interrupter:
         if isinstance(runtime, WorkerRuntime) and runtime.struck:
             stop, runtime.struck = runtime.struck, 0
             self._mailbox.stop_again(runtime.cell, stop, _LOST_NS)
+
+
+def _main_thread() -> int:
+    return threading.main_thread().ident or 0
 
 
 def _exception(stop: int) -> BaseException:
