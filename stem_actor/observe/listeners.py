@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ Listener = Callable[[Any], object]
 
 #: How long a new listener waits for the supervisor, and a stop for those that run.
 _PATIENCE_S: Final = 5.0
+#: A call that has taken longer than this holds up no stop.
+_CALL_S: Final = 1.0
+_LOOK_S: Final = 0.05
 
 _log = logging.getLogger("stem_actor")
 
@@ -40,6 +44,8 @@ class Listeners:
         self._lock = threading.Lock()
         self._subscription: Subscription | None = None
         self._thread: threading.Thread | None = None
+        #: Who is called now, and since when, in monotonic seconds.
+        self._calling: tuple[Listener, float] | None = None
 
     def add(self, classes: tuple[type[Event], ...], listener: Listener) -> None:
         """
@@ -80,14 +86,19 @@ class Listeners:
         subscription.ready.wait(_PATIENCE_S)
 
     def stop(self) -> None:
-        """Call for what has come, then let the thread go."""
+        """
+        Call for what has come, then let the thread go.
+
+        Waits at most 5 seconds, and for no listener that has been in one call for
+        more than one: it is named in the log, and is called no more.
+        """
         with self._lock:
             subscription, self._subscription = self._subscription, None
             thread, self._thread = self._thread, None
         if subscription is not None:
             subscription.end()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(_PATIENCE_S)
+            self._wait_for(thread)
 
     def forget(self) -> None:
         """In a child of a fork: the thread is not here, and the lock may be held."""
@@ -99,22 +110,41 @@ class Listeners:
     def _classes(self) -> tuple[type[Event], ...]:
         return tuple({cls for classes, _ in self._entries for cls in classes})
 
+    def _wait_for(self, thread: threading.Thread) -> None:
+        give_up_at = time.monotonic() + _PATIENCE_S
+        while thread.is_alive():
+            thread.join(_LOOK_S)
+            calling, now = self._calling, time.monotonic()
+            if calling is not None and now - calling[1] > _CALL_S:
+                _log.warning(
+                    "the listener %r has not returned for %.1f s: the stop does not "
+                    "wait for it, and what came later is told to nobody",
+                    calling[0],
+                    now - calling[1],
+                )
+                return
+            if now > give_up_at:
+                _log.warning("not every event was told: the listeners are too slow")
+                return
+
     def _run(self, stream: EventStream) -> None:
         pid = os.getpid()
         try:
             for event in stream:
                 for classes, listener in self._entries:
                     if isinstance(event, classes):
-                        _call(listener, event)
+                        self._call(listener, event)
         except Exception:
             _log.exception("listeners are called no more")
         finally:
             if os.getpid() == pid:
                 stream.close()
 
-
-def _call(listener: Listener, event: Event) -> None:
-    try:
-        listener(event)
-    except BaseException:  # SystemExit, too, would end the others
-        _log.exception("the listener %r failed for %r", listener, event)
+    def _call(self, listener: Listener, event: Event) -> None:
+        self._calling = listener, time.monotonic()
+        try:
+            listener(event)
+        except BaseException:  # SystemExit, too, would end the others
+            _log.exception("the listener %r failed for %r", listener, event)
+        finally:
+            self._calling = None

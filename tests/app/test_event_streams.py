@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter, defaultdict
 from functools import partial
 from typing import Any
@@ -157,6 +158,33 @@ def test_a_listener_that_fails_is_logged_and_harms_no_other(
     [first, _] = [it for it in caplog.records if "broken" in it.getMessage()]
     assert first.exc_info is not None
     assert first.exc_info[0] is SystemExit
+
+
+def test_a_listener_that_never_returns_is_named_and_holds_up_no_stop(
+    app: StemApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_called, may_return = threading.Event(), threading.Event()
+
+    @app.on(TaskStarted)
+    def hung(event: TaskStarted) -> None:
+        is_called.set()
+        may_return.wait()
+
+    app.start()
+    app.enqueue("add", {"a": 1}).result(TIMEOUT_S)
+    assert is_called.wait(TIMEOUT_S)
+    thread = app._listeners._thread
+    began = time.monotonic()
+
+    app.stop()
+
+    took_s = time.monotonic() - began
+    may_return.set()
+    assert thread is not None
+    thread.join(TIMEOUT_S)
+    assert not thread.is_alive()
+    assert took_s < 4
+    assert any("hung" in it.getMessage() for it in caplog.records)
 
 
 def test_before_the_start_a_listener_is_only_remembered(app: StemApp) -> None:
