@@ -35,7 +35,6 @@ from stem_actor.ring.record import ACKS_EARLY, pack_limits
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.outcome import pack_cancellation, pack_failure
-from stem_actor.tasks.ports import Interruption
 from stem_actor.tasks.runner import ArgumentsRefused, ResultRefused
 
 __all__ = ["DEFAULT_STRATEGY", "NEXT", "report_failure"]
@@ -100,21 +99,28 @@ def _report(
             return Report(Kind.CANCELLED, payload)
         case TaskRetryRequest():
             return _decided(context, exc.request, exc, strategy)
-    if _is_interruption(exc, interruption):
+    if _is_interruption(exc, context):
         return _interrupted(context, exc, strategy)
-    if isinstance(exc, CancelledError | Exception):
+    if isinstance(exc, CancelledError | SoftTimeLimitExceeded | Exception):
         # A CancelledError that is none of ours is an error like any other: the
-        # handler waited for something that was cancelled.
+        # handler waited for something that was cancelled. So is a limit that it
+        # has raised of its own accord.
         return _decided(context, Raised(_error_of(exc)), exc, strategy)
     return _exited(context, exc)
 
 
-def _is_interruption(exc: BaseException, interruption: Interruption | None) -> bool:
-    """Whether *exc* is what the runtime has put into the handler, or made of it."""
+def _is_interruption(exc: BaseException, context: TaskContext) -> bool:
+    """
+    Whether *exc* is what the runtime has put into the handler, or made of it.
+
+    With ``soft_limit="event"`` nothing is put into it: the limit is its own to raise,
+    once it has passed.
+    """
+    if context.runtime.interruption is None:
+        is_limit = isinstance(exc, SoftTimeLimitExceeded)
+        return is_limit and "softExceeded" in context.runtime.facts()
     if isinstance(exc, SoftTimeLimitExceeded):
         return True
-    if interruption is None:
-        return False
     if isinstance(exc, BaseExceptionGroup):  # it was raised in a task of a group
         return exc.subgroup((SoftTimeLimitExceeded, TaskRevoked)) is not None
     return isinstance(exc, CancelledError | TaskRevoked)

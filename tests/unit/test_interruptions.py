@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 
 import pytest
 
@@ -36,7 +37,8 @@ class Unusual(BaseException):
 def test_a_soft_limit_is_an_error_like_a_hard_one(retries: int) -> None:
     delivery = bare_delivery(max_retries=retries, soft_ns=2 * SECOND)
 
-    report = run(raising(SoftTimeLimitExceeded()), delivery)
+    passed = FakeRuntime(interruption="soft")
+    report = run(raising(SoftTimeLimitExceeded()), delivery, passed)
 
     error = error_of(report, Kind.RETRY if retries else Kind.FAILED)
     assert error.type == "SoftTimeLimitExceeded"
@@ -60,6 +62,31 @@ def test_a_cancellation_of_the_handlers_own_is_an_error_like_any_other() -> None
     )
 
     assert error_of(report, Kind.RETRY).type == "CancelledError"
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_limit_that_the_handler_raises_by_itself_is_an_error_like_any_other(
+    retries: int,
+) -> None:
+    delivery = bare_delivery(max_retries=retries, soft_ns=2 * SECOND)
+
+    report = run(raising(SoftTimeLimitExceeded(9)), delivery)
+
+    error = error_of(report, Kind.RETRY if retries else Kind.FAILED)
+    assert error.type == "SoftTimeLimitExceeded"
+    assert "of 9 s" in error.message
+    assert error.meta["verdict"] == {"reason": "raised", "wallS": 1.5}
+
+
+def test_a_handler_that_is_only_told_may_raise_its_limit_once_it_has_passed() -> None:
+    class Late(FakeRuntime):
+        def facts(self) -> Mapping[str, object]:
+            return {**super().facts(), "softExceeded": True}
+
+    report = run(raising(SoftTimeLimitExceeded()), bare_delivery(), Late())
+
+    verdict = error_of(report).meta["verdict"]
+    assert verdict == {"reason": "soft", "wallS": 1.5, "softExceeded": True}
 
 
 def test_a_task_may_revoke_itself() -> None:
