@@ -23,6 +23,8 @@ static int wake = -1;
 /* The timer's value, which means no cell. */
 enum { LOOK_AGAIN = 0 };
 
+enum { REMIND_MIN_NS = 10000000, REMIND_MAX_NS = 1000000000 };
+
 static const uint64_t *
 cells_of(const struct sa_ring_words *words)
 {
@@ -59,9 +61,28 @@ come_back(uint32_t cells)
     }
 }
 
+/* Python's handler cannot run where its stack has no room: until it has taken what was
+ * asked it is told again, ever more rarely.  Returns whether there is anything to take. */
+static int
+remind(uint32_t cells)
+{
+    static int64_t patience = REMIND_MIN_NS;
+    for (uint32_t c = 0; c < cells; c++) {
+        if (!sa_load_acquire(&asked[c]))
+            continue;
+        (void)sa_soft_look(patience);
+        patience = patience < REMIND_MAX_NS ? 2 * patience : REMIND_MAX_NS;
+        return 1;
+    }
+    patience = REMIND_MIN_NS;
+    return 0;
+}
+
 static void
 trip(int signo)
 {
+    if (!remind(sa_worker_words(target)->head.cells))
+        return;
     if (sa_soft_trip)
         sa_soft_trip(signo);
     if (wake >= 0)

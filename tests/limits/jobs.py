@@ -134,6 +134,45 @@ def drop(path: str) -> None:
             pass
 
 
+def close_descriptors(path: str) -> None:
+    """Close every descriptor, those of the worker too."""
+    with told(path):
+        os.closerange(3, 4096)
+        time.sleep(_FOREVER_S)
+
+
+def recurse(path: str) -> None:
+    """Be so deep at the limit that no function can be called any more."""
+
+    def recurse_on() -> None:
+        try:
+            recurse_on()
+        except RecursionError:
+            while True:
+                pass
+
+    with told(path):
+        recurse_on()
+
+
+def fill_stack(path: str, room: int) -> None:
+    """Leave room for *room* more frames, and stay there."""
+
+    def measure() -> int:
+        try:
+            return 1 + measure()
+        except RecursionError:
+            return 0
+
+    def fill_stack_on(left: int) -> None:
+        while not left:
+            pass
+        fill_stack_on(left - 1)
+
+    with told(path):
+        fill_stack_on(measure() - 1 - room)
+
+
 def clean_up_slowly(path: str) -> None:
     say(path, "begin")
     try:
@@ -250,6 +289,9 @@ HANDLERS = (
             receive,
             lock_file,
             drop,
+            close_descriptors,
+            recurse,
+            fill_stack,
             nest,
             take_signals,
             join_helper,

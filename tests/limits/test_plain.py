@@ -117,6 +117,31 @@ def test_an_interruption_does_not_come_again_within_the_hook_that_says_it_was_dr
     assert journal.words == ["begin", "del", "clean-up"]
 
 
+def test_a_handler_that_closes_what_the_worker_has_open_hears_of_its_limit(
+    limits_app: StemApp, journal: Journal
+) -> None:
+    run_to_limit(limits_app, "close_descriptors", journal)
+
+    assert journal.words == ["begin", "clean-up"]
+
+
+def test_a_handler_as_deep_as_it_may_go_hears_of_its_limit(
+    limits_app: StemApp, journal: Journal
+) -> None:
+    run_to_limit(limits_app, "recurse", journal)
+
+    assert journal.words == ["begin", "clean-up"]
+
+
+@pytest.mark.parametrize("room", [2, 6, 12])
+def test_a_handler_that_leaves_few_frames_hears_of_its_limit(
+    limits_app: StemApp, journal: Journal, room: int
+) -> None:
+    run_to_limit(limits_app, "fill_stack", journal, room=room)
+
+    assert journal.words == ["begin", "clean-up"]
+
+
 @pytest.mark.case(14)
 def test_generators_and_context_managers_are_closed_inside_out_and_once(
     limits_app: StemApp, journal: Journal

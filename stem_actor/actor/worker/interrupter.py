@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ _AGAIN_NS: Final = 1 * _MS
 _AGAIN_MAX_NS: Final = 10 * _MS
 #: The same where Python has said that the exception was dropped.
 _LOST_NS: Final = 10 * _MS
+#: Frames that a delivery may need beyond the recursion limit.
+_ROOM: Final = 64
 
 
 class Interrupter:
@@ -92,9 +95,23 @@ class Interrupter:
     # --- inside
 
     def _on_signal(self, _number: int, frame: FrameType | None) -> None:
+        # The handler may be as deep as it may go. Where not even this fits the
+        # RecursionError is its own, and the C side tells again.
+        sys.setrecursionlimit(sys.getrecursionlimit() + _ROOM)
+        try:
+            exception = self._take(frame)
+        finally:
+            # Too deep for that? The worker is replaced after this start.
+            with suppress(RecursionError):
+                sys.setrecursionlimit(sys.getrecursionlimit() - _ROOM)
+        if exception is not None:
+            raise exception
+
+    def _take(self, frame: FrameType | None) -> BaseException | None:
+        """Deliver all that was asked; returns what is to be raised at *frame*."""
         if self._is_busy:  # a second signal within this very method: soon again
             self._mailbox.look_again(_AGAIN_NS)
-            return
+            return None
         self._is_busy = True
         exception: BaseException | None = None
         try:
@@ -102,11 +119,21 @@ class Interrupter:
                 cell, stop = found
                 runtime = self._runtime_in(cell)
                 if runtime is not None:
-                    exception = self._deliver(runtime, stop, frame) or exception
+                    exception = self._deliver_safely(runtime, stop, frame) or exception
         finally:
             self._is_busy = False
-        if exception is not None:
-            raise exception
+        return exception
+
+    def _deliver_safely(
+        self, runtime: WorkerRuntime, stop: int, frame: FrameType | None
+    ) -> BaseException | None:
+        """As ``_deliver``; what it could not do for an error has to come again."""
+        try:
+            return self._deliver(runtime, stop, frame)
+        except BaseException:  # as from the user's handler of another signal
+            if runtime.struck != stop:
+                self._mailbox.stop_again(runtime.cell, stop, _AGAIN_NS)
+            raise
 
     def _runtime_in(self, cell: int) -> WorkerRuntime | None:
         current = self.current
@@ -123,8 +150,7 @@ class Interrupter:
             # it changes what the task ends as.
             return None
         if stop == Stop.SOFT and runtime.soft_stack is None:
-            runtime.soft_stack = stacks_of_all_threads(frame)
-            self._note(runtime, runtime.soft_stack)
+            self._keep_stacks(runtime, frame)
         runtime.stop = stop
         held_ns = runtime.shielded_ns()
         if held_ns:
@@ -133,6 +159,15 @@ class Interrupter:
         if runtime.coroutine is None:
             return self._into_handler(runtime, stop, frame)
         return self._into_coroutine(runtime, runtime.coroutine, stop, frame)
+
+    def _keep_stacks(self, runtime: WorkerRuntime, frame: FrameType | None) -> None:
+        """The record comes second: the limit holds without it."""
+        try:
+            runtime.soft_stack = stacks_of_all_threads(frame)
+        except (MemoryError, RecursionError) as error:
+            runtime.soft_stack = f"they could not be taken: {type(error).__name__}"
+        with suppress(OSError):  # the handler has closed the file, or there is no room
+            self._note(runtime, runtime.soft_stack)
 
     def _into_handler(
         self, runtime: WorkerRuntime, stop: int, frame: FrameType | None
