@@ -115,23 +115,48 @@ on_signal(int signo, siginfo_t *info, void *context)
     errno = error;
 }
 
-int
-sa_soft_open(sa_worker *worker, int signo, int wake_fd)
+static int
+install(int signo)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    memset(asked, 0, sizeof asked);
-    memset(later, 0, sizeof later);
-    timer_due = 0;
     action.sa_sigaction = on_signal;
     /* No SA_RESTART: a blocked system call must return. */
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    return sigaction(signo, &action, NULL) == 0 ? SA_OK : SA_INVALID;
+}
+
+int
+sa_soft_open(sa_worker *worker, int signo, int wake_fd)
+{
+    memset(asked, 0, sizeof asked);
+    memset(later, 0, sizeof later);
+    timer_due = 0;
     target = worker;
     birth = sa_generation();
     wake = wake_fd;
     if (sa_timer_open(signo) != SA_OK)
         return SA_INVALID;
-    return sigaction(signo, &action, NULL) == 0 ? SA_OK : SA_INVALID;
+    return install(signo);
+}
+
+int
+sa_soft_is_armed(int signo, int words_signo)
+{
+    struct sigaction now;
+    sigset_t both;
+    (void)sigemptyset(&both);
+    (void)sigaddset(&both, signo);
+    (void)sigaddset(&both, words_signo);
+    if (pthread_sigmask(SIG_UNBLOCK, &both, NULL) || sigaction(signo, NULL, &now))
+        return 0;
+    return now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_signal;
+}
+
+int
+sa_soft_rearm(int signo)
+{
+    return target && birth == sa_generation() ? install(signo) : SA_FOREIGN;
 }
 
 int

@@ -170,6 +170,16 @@ class Mailbox:
         raise_for(rc, "installing the soft limit")
 
     @staticmethod
+    def is_armed(signo: int, words_signo: int) -> bool:
+        """Unblock both signals; whether the first still has the handler in C."""
+        return bool(lib.sa_soft_is_armed(signo, words_signo))
+
+    @staticmethod
+    def rearm(signo: int) -> None:
+        """Install the handler in C again; what was asked stays so."""
+        raise_for(lib.sa_soft_rearm(signo), "installing the soft limit")
+
+    @staticmethod
     def take_stop() -> tuple[int, int] | None:
         """
         Return a cell whose start is to be interrupted, and why: a ``Stop``.

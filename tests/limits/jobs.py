@@ -240,6 +240,26 @@ def import_slowly(folder: str) -> int:
     return int(slow_to_import.VALUE)
 
 
+def spoil(how: str) -> int:
+    """Leave signals or hooks as a limit cannot do with them; the worker lives on."""
+    match how:
+        case "blocked":
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        case "ignored":
+            signal.signal(SOFT_SIGNAL, signal.SIG_IGN)
+        case "deadly":
+            signal.signal(SOFT_SIGNAL, signal.SIG_DFL)
+        case "put back":  # which installs the handler of Python, and not of the worker
+            found = signal.signal(SOFT_SIGNAL, signal.SIG_IGN)
+            signal.signal(SOFT_SIGNAL, found)
+        case "hooked":
+            sys.unraisablehook = lambda _: None
+        case "hooked around":
+            found_hook = sys.unraisablehook
+            sys.unraisablehook = lambda it: found_hook(it)
+    return os.getpid()
+
+
 def outlast(path: str) -> int:
     """Block the soft limit's signal, and return when it is pending for sure."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {SOFT_SIGNAL})
@@ -313,6 +333,8 @@ HANDLERS = (
         )
     ),
     (leave_thread, {"name": "leave_thread"}),
+    (spoil, {"name": "spoil"}),
+    (spoil, {"name": "spoil_limited", "soft_time_limit": 60}),
     (let_through, {"name": "let_through"}),
     (wait_for, {"name": "wait_for"}),
 )

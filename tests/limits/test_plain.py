@@ -209,6 +209,39 @@ def test_a_signal_that_comes_after_its_start_has_ended_strikes_nobody(
     assert flags == [True, False]
 
 
+@pytest.mark.parametrize("by", ["spoil", "spoil_limited"])
+@pytest.mark.parametrize(
+    ("how", "name", "words"),
+    [
+        ("blocked", "sleep", ["begin", "clean-up"]),
+        ("ignored", "sleep", ["begin", "clean-up"]),
+        ("deadly", "sleep", ["begin", "clean-up"]),
+        ("put back", "sleep", ["begin", "clean-up"]),
+        ("hooked", "drop", ["begin", "del", "clean-up"]),
+        ("hooked around", "drop", ["begin", "del", "clean-up"]),
+    ],
+)
+def test_what_a_task_leaves_behind_takes_no_limit_from_the_next(
+    make_limits_app: Maker,
+    journal: Journal,
+    by: str,
+    how: str,
+    name: str,
+    words: list[str],
+) -> None:
+    with make_limits_app(workers=1) as app:
+        spoils = app.enqueue(by, {"how": how})
+        next_one = app.enqueue(name, {"path": journal.path})
+
+        spoiled, result = ended(spoils), ended(next_one)
+
+    verdict = verdict_of(result)
+    assert (verdict.reason, verdict.pid) == ("soft", spoiled.value)
+    assert verdict.wall_s is not None
+    assert SOFT_S - 0.001 <= verdict.wall_s < SOFT_S + LATE_S
+    assert journal.words == words
+
+
 @pytest.mark.case(20)
 def test_a_thread_that_is_left_over_is_named_and_ends_with_its_worker(
     limits_app: StemApp,

@@ -87,7 +87,7 @@ class AsyncWorkerActor(WorkerActor):
         cell = grant.cell
         try:
             try:
-                delivery = self.delivery(grant)
+                delivery = self.delivery(grant, runtime.started_ns)
             except PayloadError as error:  # it is not where its claim check says
                 self._report(grant, refusal(error, "bad-arguments", runtime))
                 return

@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
-from stem_actor.actor.tree.signals import SOFT_SIGNAL
+from stem_actor.actor.tree.signals import LAST_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.actor.worker.place import Place, place_of
 from stem_actor.actor.worker.runtime import WorkerRuntime
 from stem_actor.actor.worker.stacks import stacks_of_all_threads
@@ -66,8 +67,17 @@ class Interrupter:
         self.coroutines: dict[int, WorkerRuntime] = {}
         signal.signal(SOFT_SIGNAL, self._on_signal)
         mailbox.open_soft(SOFT_SIGNAL, wake_fd)
-        self._unraisable = sys.unraisablehook
-        sys.unraisablehook = self._on_unraisable
+        self._hook: Callable[[Any], object] | None = None
+        self._keep_hook()
+
+    def arm(self) -> None:
+        """
+        Undo what an earlier task has done to the signals: it may have left them
+        blocked, or the soft limit's ignored. Takes about a microsecond.
+        """
+        if not self._mailbox.is_armed(SOFT_SIGNAL, LAST_WORDS_SIGNAL):
+            signal.signal(SOFT_SIGNAL, self._on_signal)
+            self._mailbox.rearm(SOFT_SIGNAL)
 
     def strike(self, runtime: WorkerRuntime) -> None:
         """
@@ -149,6 +159,7 @@ class Interrupter:
             # It is ending already, and may be saving its work. A revoke comes through:
             # it changes what the task ends as.
             return None
+        self._keep_hook()
         if stop == Stop.SOFT and runtime.soft_stack is None:
             self._keep_stacks(runtime, frame)
         runtime.stop = stop
@@ -215,12 +226,19 @@ class Interrupter:
         runtime.tries = min(runtime.tries + 1, 8)
         self._mailbox.stop_again(runtime.cell, stop, delay_ns)
 
-    def _on_unraisable(self, unraisable: Any) -> None:
+    def _keep_hook(self) -> None:
+        """Be told of what Python drops, whatever hook a handler has put there."""
+        if sys.unraisablehook is not self._hook:
+            # Each calls the one it has found: theirs may call an earlier one of ours.
+            self._hook = partial(self._on_unraisable, sys.unraisablehook)
+            sys.unraisablehook = self._hook
+
+    def _on_unraisable(self, found: Callable[[Any], object], unraisable: Any) -> None:
         """Python drops an exception: if it is one of ours, it has to come again."""
         was_busy, self._is_busy = self._is_busy, True
         try:
             # Not interrupted: what is raised in a hook is dropped, and nobody is told.
-            self._unraisable(unraisable)
+            found(unraisable)
         finally:
             self._is_busy = was_busy
             if issubclass(unraisable.exc_type, (SoftTimeLimitExceeded, TaskRevoked)):

@@ -49,6 +49,9 @@ _SPOOL_AGAIN_S: Final = 0.05
 _IS_SPOOLED: Final = 1
 #: A start that took less is recorded without what it used, which would cost more.
 _BRIEF_NS: Final = 10_000_000
+#: For how long starts of one type in a row trust that it has left the signals alone:
+#: two system calls for each would be a twentieth of the time that a small one takes.
+_ARMED_NS: Final = 200_000
 #: Exit status of a handler's child that has left the handler.
 CHILD_LEFT: Final = 70
 
@@ -116,6 +119,9 @@ class WorkerActor:
         self._used = self.mailbox.measure()
         self._used_at_ns = time.monotonic_ns()
         self._threads = 0
+        #: The type of the last start if it had a soft limit, and when that was armed.
+        self._armed_for = 0
+        self._armed_ns = 0
         self.is_leaving = False
         self.is_child = False
         # A child of a handler that leaves it by return, raise or sys.exit would go on
@@ -179,7 +185,7 @@ class WorkerActor:
         runtime = self.begin(grant)
         self.interrupter.current = runtime
         try:
-            delivery = self.delivery(grant)
+            delivery = self.delivery(grant, runtime.started_ns)
             report = execute(task, delivery, runtime, strategy=self.strategy)
             report = self.end(runtime, report)
         except PayloadError as error:  # the body is not where its claim check says
@@ -220,9 +226,15 @@ class WorkerActor:
         facts = {"reason": "returned", **runtime.facts()}
         return report._replace(payload=add_verdict(report.payload, facts))
 
-    def delivery(self, grant: Grant) -> Delivery:
+    def delivery(self, grant: Grant, now_ns: int) -> Delivery:
         """Return what the engine needs of *grant*; the body is copied or fetched."""
         raw = grant.raw
+        soft_ns = raw.soft_ns
+        if not soft_ns:
+            self._armed_for = 0
+        elif raw.type_hash != self._armed_for or now_ns - self._armed_ns > _ARMED_NS:
+            self.interrupter.arm()
+            self._armed_for, self._armed_ns = raw.type_hash, now_ns
         body = ffi.buffer(raw.body, raw.body_len)[:]
         if raw.flags & SPOOLED:
             body = self.spool.get(body)
@@ -238,7 +250,7 @@ class WorkerActor:
             raw.flags,
             wish.max_retries,
             wish.load_policy,
-            raw.soft_ns,
+            soft_ns,
             raw.hard_ns,
         )
 
