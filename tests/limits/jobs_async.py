@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import time
 from collections.abc import AsyncIterator
@@ -61,6 +62,59 @@ async def spin_in_child(path: str) -> None:
 async def _spin_soon() -> None:
     await asyncio.sleep(0)
     _spin()
+
+
+async def spin_in_bare_child(path: str) -> None:
+    """As before; the task knows nothing of whose it is."""
+    with told(path):
+        await asyncio.create_task(_spin_soon(), context=contextvars.Context())
+
+
+async def spin_in_group(path: str) -> None:
+    with told(path):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_spin_soon())
+
+
+_shared: list[tuple[asyncio.Queue[asyncio.Future[None]], asyncio.Task[None]]] = []
+
+
+async def _serve(path: str, asked: asyncio.Queue[asyncio.Future[None]]) -> None:
+    """Work for whoever asks, long for each, as the reader of a connection might."""
+    try:
+        while True:
+            answer = await asked.get()
+            deadline = time.monotonic() + 0.05
+            while time.monotonic() < deadline:
+                pass
+            answer.set_result(None)
+    except SoftTimeLimitExceeded:
+        say(path, "struck")
+        raise
+
+
+async def _ask(path: str) -> None:
+    if not _shared:
+        queue: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+        _shared.append((queue, asyncio.create_task(_serve(path, queue))))
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    await _shared[0][0].put(answer)
+    await answer
+
+
+async def share(path: str) -> None:
+    """Begin what others use, in this start's own context; then wait."""
+    await _ask(path)
+    with told(path):
+        await asyncio.sleep(_FOREVER_S)
+
+
+async def use_shared(path: str, seconds: float) -> int:
+    """Use it all the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        await _ask(path)
+    return os.getpid()
 
 
 async def swallow(path: str) -> None:
@@ -200,6 +254,9 @@ HANDLERS = (
             block,
             spin,
             spin_in_child,
+            spin_in_bare_child,
+            spin_in_group,
+            share,
             shield,
             group,
             time_out_later,
@@ -215,5 +272,6 @@ HANDLERS = (
     (swallow, {"name": "swallow", "soft_time_limit": 0.3, "hard_time_limit": 0.9}),
     (loop_name, {"name": "loop_name"}),
     (neighbour, {"name": "neighbour"}),
+    (use_shared, {"name": "use_shared", "hard_time_limit": 20}),
     (busy_neighbour, {"name": "busy_neighbour"}),
 )

@@ -57,6 +57,8 @@ def run_to_limit(app: StemApp, name: str, journal: Journal) -> Verdict:
         pytest.param(
             "spin_in_child", ["begin", "clean-up"], marks=pytest.mark.case(22)
         ),
+        ("spin_in_bare_child", ["begin", "clean-up"]),
+        ("spin_in_group", ["begin", "clean-up"]),
         pytest.param(
             "shield", ["begin", "clean-up", "inner"], marks=pytest.mark.case(24)
         ),
@@ -185,6 +187,20 @@ def test_a_neighbour_that_holds_the_loop_is_not_struck_for_another(
         assert ended(holds).value is not None
         assert verdict_of(ended(waits)).reason == "soft"
     assert journal.words == ["begin", "cancelled soft", "clean-up"]
+
+
+def test_a_task_that_serves_neighbours_is_not_struck_for_who_has_begun_it(
+    make_limits_app: Maker, journal: Journal
+) -> None:
+    with make_limits_app(workers=1, concurrency=8) as app:
+        begins = app.enqueue("share", {"path": journal.path})
+        assert eventually(lambda: journal.words == ["begin"])
+
+        uses = app.enqueue("use_shared", {"path": journal.path, "seconds": 1.0})
+
+        assert ended(uses).value is not None
+        assert verdict_of(ended(begins)).reason == "soft"
+    assert journal.words == ["begin", "clean-up"]
 
 
 def test_a_coroutine_that_finishes_in_its_grace_keeps_its_success(

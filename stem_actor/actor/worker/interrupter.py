@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -17,6 +18,7 @@ from stem_actor.actor.tree.signals import LAST_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.actor.worker.place import Place, place_of
 from stem_actor.actor.worker.runtime import WorkerRuntime
 from stem_actor.actor.worker.stacks import stacks_of_all_threads
+from stem_actor.actor.worker.waiting import waits_for
 from stem_actor.errors import SoftTimeLimitExceeded, TaskRevoked
 from stem_actor.ring.mailbox import Mailbox, Stop
 from stem_actor.tasks.context import CURRENT
@@ -29,6 +31,8 @@ _AGAIN_NS: Final = 1 * _MS
 _AGAIN_MAX_NS: Final = 10 * _MS
 #: The same where Python has said that the exception was dropped.
 _LOST_NS: Final = 10 * _MS
+#: A loop that has not turned for so long is blocked.
+_TURN_NS: Final = 100 * _MS
 #: Frames that a delivery may need beyond the recursion limit.
 _ROOM: Final = 64
 
@@ -44,7 +48,9 @@ class Interrupter:
     - a handler that runs a loop has every task of that loop cancelled, and the
       exception raised in the one that runs;
     - a coroutine is cancelled, and if it is the one that runs (it blocks the loop), the
-      exception is raised in it. Never in a neighbour, and never in an idle loop.
+      exception is raised in it; so it is in a task that it waits for, if that keeps the
+      loop from turning. Never in a neighbour, nor in what may serve one, nor in an idle
+      loop.
 
     It is delivered again only if Python itself says that it was dropped, which it does
     for exceptions in ``__del__`` and in callbacks. A handler that swallows it has got
@@ -205,21 +211,47 @@ class Interrupter:
         stop: int,
         frame: FrameType | None,
     ) -> BaseException | None:
-        context = CURRENT.get()
-        loop = coroutine.get_loop()
-        task = asyncio.current_task(loop)
-        if context is None or context.runtime is not runtime or task is None:
-            runtime.struck = stop
-            loop.call_soon_threadsafe(coroutine.cancel)
+        task = asyncio.current_task(coroutine.get_loop())
+        if task is not coroutine and not self._is_blocked(runtime, coroutine, task):
             return None
-        # The loop stands still in code of this very start.
+        # The loop stands still in this very start, or in what it waits for.
         if place_of(frame, is_owned=True) is not Place.HANDLER:
             self._later(runtime, stop)
             return None
-        if task is not coroutine:  # in a task that it has made, and may never await
-            loop.call_soon_threadsafe(coroutine.cancel)
         runtime.struck = stop
         return _exception(stop)
+
+    def _is_blocked(
+        self,
+        runtime: WorkerRuntime,
+        coroutine: asyncio.Task[None],
+        task: asyncio.Task[Any] | None,
+    ) -> bool:
+        """
+        Have *coroutine* cancelled as the loop turns; whether the loop does not, for a
+        *task* that it waits for. Any other that runs may serve its neighbours.
+        """
+        now_ns = time.monotonic_ns()
+        if not runtime.cancel_ns:
+            runtime.cancel_ns = now_ns
+            loop = coroutine.get_loop()
+            loop.call_soon_threadsafe(self._cancel, runtime, coroutine)
+        left_ns = runtime.cancel_ns + _TURN_NS - now_ns
+        if left_ns <= 0 and task is not None and waits_for(coroutine, task):
+            return True
+        delay_ns = left_ns if left_ns > 0 else _TURN_NS
+        self._mailbox.stop_again(runtime.cell, runtime.stop, delay_ns)
+        return False
+
+    def _cancel(self, runtime: WorkerRuntime, coroutine: asyncio.Task[None]) -> None:
+        """The loop has turned."""
+        runtime.cancel_ns = 0
+        held_ns = runtime.shielded_ns()
+        if held_ns:  # a shield that was entered meanwhile
+            self._mailbox.stop_again(runtime.cell, runtime.stop, held_ns)
+            return
+        runtime.struck = runtime.stop
+        coroutine.cancel()
 
     def _later(self, runtime: WorkerRuntime, stop: int) -> None:
         delay_ns = min(_AGAIN_NS << runtime.tries, _AGAIN_MAX_NS)

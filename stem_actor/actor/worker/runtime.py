@@ -117,6 +117,8 @@ class WorkerRuntime:
         coroutine: The asyncio task of a coroutine handler; None: a plain one.
         stop: The ``Stop`` that was asked of it; 0: none.
         struck: The ``Stop`` that has been delivered into it; 0: none.
+        cancel_ns: When its loop was asked to cancel it, and has not done so yet; 0: it
+            was not asked.
         tries: How often one could not be delivered at once.
         soft_stack: All threads when its soft limit struck.
         threads: Names of the threads that it left behind.
@@ -129,6 +131,7 @@ class WorkerRuntime:
         "_grant",
         "_mailbox",
         "_shields",
+        "cancel_ns",
         "cell",
         "coroutine",
         "soft_stack",
@@ -170,6 +173,7 @@ class WorkerRuntime:
         self.coroutine: asyncio.Task[None] | None = None
         self.stop = 0
         self.struck = 0
+        self.cancel_ns = 0
         self.tries = 0
         self.soft_stack: str | None = None
         self.threads: tuple[str, ...] = ()
