@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -115,6 +116,35 @@ async def use_shared(path: str, seconds: float) -> int:
     while time.monotonic() < deadline:
         await _ask(path)
     return os.getpid()
+
+
+async def _exit() -> None:
+    sys.exit(5)
+
+
+async def break_loop(how: str) -> int:
+    """Do to the loop what would end it, and stay a little."""
+    loop = asyncio.get_running_loop()
+    match how:
+        case "exit in a task":
+            kept = asyncio.create_task(_exit())
+            await asyncio.wait([kept])
+        case "exit in a callback":
+            loop.call_soon(sys.exit, 3)
+        case "stop":
+            loop.stop()
+        case "cancel all":
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+    await asyncio.sleep(0.2)
+    return os.getpid()
+
+
+async def cancel_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(_FOREVER_S)
 
 
 async def swallow(path: str) -> None:
@@ -273,5 +303,7 @@ HANDLERS = (
     (loop_name, {"name": "loop_name"}),
     (neighbour, {"name": "neighbour"}),
     (use_shared, {"name": "use_shared", "hard_time_limit": 20}),
+    (break_loop, {"name": "break_loop"}),
+    (cancel_itself, {"name": "cancel_itself"}),
     (busy_neighbour, {"name": "busy_neighbour"}),
 )

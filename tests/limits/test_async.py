@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stem_actor import StemApp, TaskResult
+from stem_actor.actor.worker.async_worker import AsyncWorkerActor
+from stem_actor.engine.report import Report
 from stem_actor.model.verdict import Verdict
 from tests.limits import jobs_async
-from tests.limits.conftest import LATE_S, Maker, ended, eventually, verdict_of
+from tests.limits.conftest import (
+    LATE_S,
+    Maker,
+    ended,
+    eventually,
+    state_in,
+    verdict_of,
+)
 from tests.limits.journal import Journal
 
 JOBS = (jobs_async,)
@@ -201,6 +211,71 @@ def test_a_task_that_serves_neighbours_is_not_struck_for_who_has_begun_it(
         assert ended(uses).value is not None
         assert verdict_of(ended(begins)).reason == "soft"
     assert journal.words == ["begin", "clean-up"]
+
+
+@pytest.mark.parametrize(
+    ("how", "starts"),
+    [
+        ("exit in a task", 1),
+        ("exit in a callback", 1),
+        ("stop", 1),
+        ("cancel all", 2),  # it was cancelled, and runs again in another worker
+    ],
+)
+def test_a_coroutine_that_breaks_the_loop_fails_no_neighbour(
+    make_limits_app: Maker, tmp_path: Path, how: str, starts: int
+) -> None:
+    gate = tmp_path / "gate"
+    with make_limits_app(workers=1, concurrency=4) as app:
+        near = app.enqueue("neighbour", {"path": str(gate)})
+        assert eventually(lambda: state_in(near.status()) == "running")
+
+        breaks = ended(app.enqueue("break_loop", {"how": how}))
+
+        gate.touch()
+        spared = ended(near)
+        after = ended(app.enqueue("pid"))
+
+    assert breaks.is_succeeded
+    assert spared.is_succeeded
+    assert spared.status is not None
+    assert (spared.status.attempt, spared.status.starts) == (0, starts)
+    assert after.value != breaks.value  # the worker was replaced
+
+
+def test_a_worker_that_cannot_go_on_reports_no_failure_of_its_coroutines(
+    make_limits_app: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, failed = tmp_path / "gate", tmp_path / "failed"
+    fit = AsyncWorkerActor.fit
+
+    def fail_once(self: AsyncWorkerActor, *args: Any, **options: Any) -> Report:
+        if not failed.exists():  # forked workers inherit it
+            failed.touch()
+            raise RuntimeError("a fault of the worker's own")
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(AsyncWorkerActor, "fit", fail_once)
+    with make_limits_app(workers=1, concurrency=4) as app:
+        near = app.enqueue("neighbour", {"path": str(gate)})
+        assert eventually(lambda: state_in(near.status()) == "running")
+
+        fails = ended(app.enqueue("loop_name"))
+
+        gate.touch()
+        spared = ended(near)
+
+    assert [it.is_succeeded for it in (fails, spared)] == [True, True]
+    assert [it.status.starts for it in (fails, spared) if it.status] == [2, 2]
+
+
+def test_a_coroutine_that_cancels_itself_has_failed(limits_app: StemApp) -> None:
+    result = ended(limits_app.enqueue("cancel_itself"))
+
+    assert result.status is not None
+    assert result.status.error is not None
+    assert result.status.error.type == "CancelledError"
+    assert (verdict_of(result).reason, result.status.starts) == ("raised", 1)
 
 
 def test_a_coroutine_that_finishes_in_its_grace_keeps_its_success(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import suppress
 from typing import Any, Final
@@ -11,6 +12,7 @@ import uvloop
 
 from stem_actor.actor.worker.marked import Marked
 from stem_actor.actor.worker.runtime import WorkerRuntime
+from stem_actor.actor.worker.start_task import StartTask
 from stem_actor.actor.worker.worker import CHILD_LEFT, Hooks, WorkerActor, refusal
 from stem_actor.engine.execute import Report, aexecute
 from stem_actor.errors import PayloadError
@@ -20,6 +22,8 @@ from stem_actor.tasks.task import AsyncTask
 __all__ = ["AsyncWorkerActor"]
 
 _LOOK_S: Final = 0.1
+
+_log = logging.getLogger("stem_actor")
 
 
 class AsyncWorkerActor(WorkerActor):
@@ -36,7 +40,25 @@ class AsyncWorkerActor(WorkerActor):
         self.run(hooks)
 
     def _serve(self) -> None:
-        uvloop.run(self._pump())
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        loop = runner.get_loop()
+        main = loop.create_task(self._pump())
+        while not main.done():
+            try:
+                loop.run_until_complete(main)
+            except asyncio.CancelledError:
+                _log.error("a task has cancelled its worker, which ends after it")
+                main = loop.create_task(self._finish())
+            except BaseException as error:
+                # Without a close, which would cancel what runs and have it reported
+                # as its own failure: the supervisor knows better.
+                if main.done() or loop.is_closed():
+                    raise
+                # It came out of a callback or a task that a handler has begun, or
+                # the handler has stopped the loop. No neighbour is to notice.
+                _log.error("a task has ended the loop of its worker", exc_info=error)
+            self.is_leaving = True
+        runner.close()
 
     async def _pump(self) -> None:
         loop = asyncio.get_running_loop()
@@ -77,8 +99,10 @@ class AsyncWorkerActor(WorkerActor):
             return
         runtime = self.begin(grant)
         coroutine = Marked(self._one(task, grant, runtime), self.mailbox, grant.cell)
-        runtime.coroutine = asyncio.get_running_loop().create_task(coroutine)
-        self._running[grant.cell] = runtime.coroutine
+        loop = asyncio.get_running_loop()
+        started = StartTask(coroutine, loop=loop)
+        started.runtime, runtime.coroutine = runtime, started
+        self._running[grant.cell] = started
         self.interrupter.coroutines[grant.cell] = runtime
 
     async def _one(
