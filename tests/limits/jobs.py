@@ -63,6 +63,13 @@ def count_in_c(path: str) -> None:
         sum(range(10**10))
 
 
+def count_among_threads(path: str, threads: int) -> None:
+    for _ in range(threads):
+        threading.Thread(target=time.sleep, args=(_FOREVER_S,), daemon=True).start()
+    with told(path):
+        sum(range(10**10))
+
+
 def lock_twice(path: str, holds_gil: bool) -> None:
     """Lock a mutex that this thread has locked: a deadlock for ever."""
     library = ctypes.PyDLL(None) if holds_gil else ctypes.CDLL(None)
@@ -324,6 +331,7 @@ HANDLERS = (
         (handler, {"name": handler.__name__, **_BOTH})
         for handler in (
             count_in_c,
+            count_among_threads,
             lock_twice,
             suppress_all,
             suppress_base,

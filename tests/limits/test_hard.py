@@ -78,3 +78,16 @@ def test_the_last_words_of_a_pure_c_loop_name_the_line_that_called_it(
     result = ended(limits_app.enqueue("count_in_c", {"path": journal.path}))
 
     assert "in count_in_c" in (verdict_of(result).stack or "")
+
+
+@pytest.mark.parametrize("threads", [3, 150])
+def test_the_last_words_name_the_handler_once_however_many_threads_it_has(
+    limits_app: StemApp, journal: Journal, threads: int
+) -> None:
+    args = {"path": journal.path, "threads": threads}
+
+    result = ended(limits_app.enqueue("count_among_threads", args))
+
+    stack = verdict_of(result).stack or ""
+    assert stack.count("in count_among_threads\n") == 1
+    assert "in _bootstrap" in stack  # of another thread

@@ -49,6 +49,43 @@ def test_stacks_are_kept_by_start_beside_the_end(file: Path) -> None:
     }
 
 
+MAIN = 'Stack (most recent call first):\n  File "a.py", line 1 in handler\n'
+OTHER = 'Thread 0x00a (most recent call first):\n  File "b.py", line 2 in other\n\n'
+
+
+def test_the_main_thread_is_told_first_where_the_others_are_too_many(
+    file: Path,
+) -> None:
+    with words_in(file) as words:
+        words.keep(FIRST, "at the first")
+        words.write(MAIN + 100 * OTHER + 4 * (OTHER[:-1] + 40 * "  deep\n") + "...\n")
+
+    end = read_last_words(file).end or ""
+
+    assert end.startswith(MAIN)
+    assert end.endswith("...\n")
+    assert OTHER in end
+
+
+def test_a_very_deep_main_thread_leaves_room_for_others(file: Path) -> None:
+    with words_in(file) as words:
+        words.write(MAIN + 5_000 * "  deep\n" + 500 * OTHER)
+
+    end = read_last_words(file).end or ""
+
+    assert len(end) <= 16 * 1024 + 1
+    assert end.startswith(MAIN)
+    assert end.endswith(OTHER)
+
+
+def test_the_main_thread_is_told_once_where_it_is_among_all(file: Path) -> None:
+    own = MAIN.replace("Stack", "Current thread 0x00b")
+    with words_in(file) as words:
+        words.write(MAIN + OTHER + own)
+
+    assert read_last_words(file).end == OTHER + own
+
+
 def test_a_fresh_process_starts_with_an_empty_file(file: Path) -> None:
     with words_in(file) as words:
         words.write("of the one before")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-__all__ = ["LAST_WORDS_SIGNAL", "SOFT_SIGNAL"]
+__all__ = ["ALL_WORDS_SIGNAL", "LAST_WORDS_SIGNAL", "SOFT_SIGNAL"]
 
 #: Interrupts a start. A real-time signal that libraries leave alone; SIGALRM, SIGTERM
 #: and SIGUSR1/2 are users'.
 SOFT_SIGNAL: Final = int(signal.SIGRTMIN) + 3
-#: Has the interpreter write every thread's stack to the worker's last words.
+#: Has the interpreter write the stacks, the main thread's first, to the worker's last
+#: words.
 LAST_WORDS_SIGNAL: Final = int(signal.SIGRTMIN) + 4
+#: Follows it within the worker, for the other threads; nobody sends it.
+ALL_WORDS_SIGNAL: Final = int(signal.SIGRTMIN) + 5
