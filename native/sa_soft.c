@@ -141,14 +141,14 @@ sa_soft_open(sa_worker *worker, int signo, int wake_fd)
 }
 
 int
-sa_soft_is_armed(int signo, int words_signo)
+sa_soft_is_armed(int signo, int last_signo)
 {
     struct sigaction now;
-    sigset_t both;
-    (void)sigemptyset(&both);
-    (void)sigaddset(&both, signo);
-    (void)sigaddset(&both, words_signo);
-    if (pthread_sigmask(SIG_UNBLOCK, &both, NULL) || sigaction(signo, NULL, &now))
+    sigset_t ours;
+    (void)sigemptyset(&ours);
+    for (int number = signo; number <= last_signo; number++)
+        (void)sigaddset(&ours, number);
+    if (pthread_sigmask(SIG_UNBLOCK, &ours, NULL) || sigaction(signo, NULL, &now))
         return 0;
     return now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_signal;
 }

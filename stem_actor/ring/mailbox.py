@@ -170,9 +170,9 @@ class Mailbox:
         raise_for(rc, "installing the soft limit")
 
     @staticmethod
-    def is_armed(signo: int, words_signo: int) -> bool:
-        """Unblock both signals; whether the first still has the handler in C."""
-        return bool(lib.sa_soft_is_armed(signo, words_signo))
+    def is_armed(signo: int, last_signo: int) -> bool:
+        """Unblock these signals; whether the first still has the handler in C."""
+        return bool(lib.sa_soft_is_armed(signo, last_signo))
 
     @staticmethod
     def rearm(signo: int) -> None:

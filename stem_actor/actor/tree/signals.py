@@ -7,6 +7,7 @@ from typing import Final
 
 __all__ = ["ALL_WORDS_SIGNAL", "LAST_WORDS_SIGNAL", "SOFT_SIGNAL"]
 
+# They follow one another: a worker unblocks them as a range.
 #: Interrupts a start. A real-time signal that libraries leave alone; SIGALRM, SIGTERM
 #: and SIGUSR1/2 are users'.
 SOFT_SIGNAL: Final = int(signal.SIGRTMIN) + 3

@@ -14,7 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Final
 
-from stem_actor.actor.tree.signals import LAST_WORDS_SIGNAL, SOFT_SIGNAL
+from stem_actor.actor.tree.signals import ALL_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.actor.worker.place import Place, place_of
 from stem_actor.actor.worker.runtime import WorkerRuntime
 from stem_actor.actor.worker.stacks import stacks_of_all_threads
@@ -81,7 +81,7 @@ class Interrupter:
         Undo what an earlier task has done to the signals: it may have left them
         blocked, or the soft limit's ignored. Takes about a microsecond.
         """
-        if not self._mailbox.is_armed(SOFT_SIGNAL, LAST_WORDS_SIGNAL):
+        if not self._mailbox.is_armed(SOFT_SIGNAL, ALL_WORDS_SIGNAL):
             signal.signal(SOFT_SIGNAL, self._on_signal)
             self._mailbox.rearm(SOFT_SIGNAL)
 
