@@ -278,6 +278,22 @@ def test_a_coroutine_that_cancels_itself_has_failed(limits_app: StemApp) -> None
     assert (verdict_of(result).reason, result.status.starts) == ("raised", 1)
 
 
+def test_a_worker_full_of_coroutines_at_their_limit_ends_each_of_them_once(
+    make_limits_app: Maker, journal: Journal
+) -> None:
+    with make_limits_app(workers=2, concurrency=400) as app:
+        handles = [app.enqueue("asleep", {"path": journal.path}) for _ in range(800)]
+
+        results = [ended(it) for it in handles]
+
+    verdicts = [verdict_of(it) for it in results]
+    assert {it.reason for it in verdicts} == {"soft"}
+    assert {it.status.starts for it in results if it.status} == {1}
+    assert max(it.wall_s or 0 for it in verdicts) < SOFT_S + LATE_S
+    assert all("in _serve\n" in (it.soft_stack or "") for it in verdicts)
+    assert journal.words.count("clean-up") == 800
+
+
 def test_a_coroutine_that_finishes_in_its_grace_keeps_its_success(
     limits_app: StemApp,
 ) -> None:

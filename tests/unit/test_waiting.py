@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stem_actor.actor.worker.waiting import waits_for
+from stem_actor.actor.worker.waiting import waiters_of
 
 Task = asyncio.Task[Any]
 Way = Callable[[Task], Awaitable[object]]
@@ -70,7 +70,7 @@ async def look(way: Way) -> bool:
     for _ in range(10):  # steps until everybody waits
         await asyncio.sleep(0)
     try:
-        return waits_for(waiter, task)
+        return waiter in waiters_of(task)
     finally:
         for it in asyncio.all_tasks() - {asyncio.current_task()}:
             it.cancel()
@@ -105,7 +105,7 @@ def test_a_task_does_not_wait_for_its_waiter() -> None:
         waiter: Task = asyncio.create_task(_plainly(task))
         await asyncio.sleep(0)
         try:
-            return waits_for(task, waiter)
+            return task in waiters_of(waiter)
         finally:
             waiter.cancel()
 

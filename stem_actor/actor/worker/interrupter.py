@@ -18,7 +18,8 @@ from stem_actor.actor.tree.signals import ALL_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.actor.worker.place import Place, place_of
 from stem_actor.actor.worker.runtime import WorkerRuntime
 from stem_actor.actor.worker.stacks import stacks_of_all_threads
-from stem_actor.actor.worker.waiting import waits_for
+from stem_actor.actor.worker.start_task import StartTask
+from stem_actor.actor.worker.waiting import waiters_of
 from stem_actor.errors import SoftTimeLimitExceeded, TaskRevoked
 from stem_actor.ring.mailbox import Mailbox, Stop
 from stem_actor.tasks.context import CURRENT
@@ -67,10 +68,15 @@ class Interrupter:
         self._mailbox = mailbox
         self._note = note
         self._is_busy = False
+        #: The stacks of this moment, for all whose limits have passed in it.
+        self._stacks: str | None = None
         #: The plain handler that runs, if one does.
         self.current: WorkerRuntime | None = None
         #: The coroutines that run, by cell.
         self.coroutines: dict[int, WorkerRuntime] = {}
+        #: Whom the loop is to cancel as it turns, and since when it was asked to.
+        self._to_cancel: list[tuple[WorkerRuntime, asyncio.Task[None]]] = []
+        self._turn_ns = 0
         signal.signal(SOFT_SIGNAL, self._on_signal)
         mailbox.open_soft(SOFT_SIGNAL, wake_fd)
         self._hook: Callable[[Any], object] | None = None
@@ -129,6 +135,7 @@ class Interrupter:
             self._mailbox.look_again(_AGAIN_NS)
             return None
         self._is_busy = True
+        self._stacks = None
         exception: BaseException | None = None
         try:
             while (found := self._mailbox.take_stop()) is not None:
@@ -180,7 +187,9 @@ class Interrupter:
     def _keep_stacks(self, runtime: WorkerRuntime, frame: FrameType | None) -> None:
         """The record comes second: the limit holds without it."""
         try:
-            runtime.soft_stack = stacks_of_all_threads(frame)
+            if self._stacks is None:
+                self._stacks = stacks_of_all_threads(frame)
+            runtime.soft_stack = self._stacks
         except (MemoryError, RecursionError) as error:
             runtime.soft_stack = f"they could not be taken: {type(error).__name__}"
         with suppress(OSError):  # the handler has closed the file, or there is no room
@@ -212,46 +221,58 @@ class Interrupter:
         frame: FrameType | None,
     ) -> BaseException | None:
         task = asyncio.current_task(coroutine.get_loop())
-        if task is not coroutine and not self._is_blocked(runtime, coroutine, task):
+        if task is coroutine:
+            return self._into_running(runtime, stop, frame)
+        if not runtime.cancel_ns:
+            self._cancel_soon(runtime, coroutine)
             return None
-        # The loop stands still in this very start, or in what it waits for.
+        left_ns = self._turn_ns + _TURN_NS - time.monotonic_ns()
+        if left_ns > 0:
+            self._mailbox.stop_again(runtime.cell, stop, left_ns)
+            return None
+        # The loop does not turn: for a task that a start waits for, or for any other,
+        # which may serve neighbours.
+        waiters = () if task is None else waiters_of(task)
+        for waiter in waiters:
+            if isinstance(waiter, StartTask) and waiter.runtime.cancel_ns:
+                blocker = waiter.runtime
+                exception = self._into_running(blocker, blocker.stop, frame)
+                if exception is not None:
+                    return exception
+        self._mailbox.stop_again(runtime.cell, stop, _TURN_NS)
+        return None
+
+    def _into_running(
+        self, runtime: WorkerRuntime, stop: int, frame: FrameType | None
+    ) -> BaseException | None:
+        """The loop stands still in this very start, or in what it waits for."""
         if place_of(frame, is_owned=True) is not Place.HANDLER:
             self._later(runtime, stop)
             return None
         runtime.struck = stop
         return _exception(stop)
 
-    def _is_blocked(
-        self,
-        runtime: WorkerRuntime,
-        coroutine: asyncio.Task[None],
-        task: asyncio.Task[Any] | None,
-    ) -> bool:
-        """
-        Have *coroutine* cancelled as the loop turns; whether the loop does not, for a
-        *task* that it waits for. Any other that runs may serve its neighbours.
-        """
-        now_ns = time.monotonic_ns()
-        if not runtime.cancel_ns:
-            runtime.cancel_ns = now_ns
-            loop = coroutine.get_loop()
-            loop.call_soon_threadsafe(self._cancel, runtime, coroutine)
-        left_ns = runtime.cancel_ns + _TURN_NS - now_ns
-        if left_ns <= 0 and task is not None and waits_for(coroutine, task):
-            return True
-        delay_ns = left_ns if left_ns > 0 else _TURN_NS
-        self._mailbox.stop_again(runtime.cell, runtime.stop, delay_ns)
-        return False
+    def _cancel_soon(
+        self, runtime: WorkerRuntime, coroutine: asyncio.Task[None]
+    ) -> None:
+        """Have it cancelled as the loop turns; the first one looks whether it does."""
+        runtime.cancel_ns = time.monotonic_ns()
+        if not self._to_cancel:
+            self._turn_ns = runtime.cancel_ns
+            self._mailbox.stop_again(runtime.cell, runtime.stop, _TURN_NS)
+            coroutine.get_loop().call_soon_threadsafe(self._on_turn)
+        self._to_cancel.append((runtime, coroutine))
 
-    def _cancel(self, runtime: WorkerRuntime, coroutine: asyncio.Task[None]) -> None:
-        """The loop has turned."""
-        runtime.cancel_ns = 0
-        held_ns = runtime.shielded_ns()
-        if held_ns:  # a shield that was entered meanwhile
-            self._mailbox.stop_again(runtime.cell, runtime.stop, held_ns)
-            return
-        runtime.struck = runtime.stop
-        coroutine.cancel()
+    def _on_turn(self) -> None:
+        while self._to_cancel:
+            runtime, coroutine = self._to_cancel.pop()
+            runtime.cancel_ns = 0
+            held_ns = runtime.shielded_ns()
+            if held_ns:  # a shield that was entered meanwhile
+                self._mailbox.stop_again(runtime.cell, runtime.stop, held_ns)
+                continue
+            runtime.struck = runtime.stop
+            coroutine.cancel()
 
     def _later(self, runtime: WorkerRuntime, stop: int) -> None:
         delay_ns = min(_AGAIN_NS << runtime.tries, _AGAIN_MAX_NS)

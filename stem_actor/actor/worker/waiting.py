@@ -1,4 +1,4 @@
-"""Waiting: whether one task of an event loop waits for another."""
+"""Waiting: which tasks of an event loop wait for another."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-__all__ = ["waits_for"]
+__all__ = ["waiters_of"]
 
 
-def waits_for(waiter: asyncio.Task[Any], task: asyncio.Task[Any]) -> bool:
+def waiters_of(task: asyncio.Task[Any]) -> Iterator[asyncio.Task[Any]]:
     """
-    Whether *waiter* waits for *task*, itself or through what asyncio puts in between:
-    ``gather``, ``wait``, ``wait_for``, ``shield``, a ``TaskGroup``, other tasks.
+    Yield the tasks that wait for *task*, themselves or through what asyncio puts in
+    between: ``gather``, ``wait``, ``wait_for``, ``shield``, a ``TaskGroup``, tasks.
 
-    Told from who is called when *task* is done. What only serves the waiter, as the
-    reader of a shared connection does through a queue or a future, is not waited for.
+    Told from who is called when *task* is done. Whom it only serves, as the reader of
+    a shared connection does through a queue or a future, does not wait for it.
     """
     todo: list[object] = [task]
     seen: list[object] = []  # not a set: futures may be compared as they like
     while todo:
         found = todo.pop()
-        if found is waiter:
-            return True
         if any(found is it for it in seen):
             continue
         seen.append(found)
         if isinstance(found, asyncio.TaskGroup):
             todo.append(getattr(found, "_parent_task", None))
         elif asyncio.isfuture(found):
+            if isinstance(found, asyncio.Task) and found is not task:
+                yield found
             for callback, _ in getattr(found, "_callbacks", None) or ():
                 todo.extend(_held_by(callback))
-    return False
 
 
 def _held_by(callback: Callable[..., object]) -> Iterator[object]:
