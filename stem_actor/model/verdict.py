@@ -59,12 +59,12 @@ class Verdict:
         soft_stack: All threads when the soft limit struck; at most 8 KiB.
         stack: All threads at the end, if the worker was killed or crashed; where the
             exception was raised, if it raised.
-        descendants: Processes it had begun and that were ended with it, as
-            ``"name (pid)"``; at most 32.
+        descendants: Processes it had begun and that were ended with it, or with its
+            worker if it has left them running, as ``"name (pid)"``; at most 32.
         swept: How many processes it left behind for the guardian, which killed those
             that lived and reaped those that did not.
-        threads: Names of the non-daemon threads that it left running; its worker
-            was replaced, so they have ended too.
+        threads: Names of the threads that it left running, at most 16; unless all
+            were daemons or an executor's its worker was replaced, and they have ended.
         worker: Index of the worker.
         pid: Its process.
     """

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import multiprocessing
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -233,6 +236,36 @@ def join_helper(path: str) -> None:
         helper.join()
 
 
+_KEPT: list[object] = []
+
+
+def leave_child(fails: bool = False) -> list[int]:
+    """Begin a process and end without it; returns the worker's and its own number."""
+    child = subprocess.Popen(["sleep", "1000"])
+    _KEPT.append(child)
+    if fails:
+        raise ValueError("with a child")
+    return [os.getpid(), child.pid]
+
+
+def leave_pool() -> list[int]:
+    """Begin what modules keep for later: pools, of threads and of processes."""
+    threads = ThreadPoolExecutor(1, "kept")
+    threads.submit(pid).result()
+    fork = multiprocessing.get_context("fork")
+    processes = ProcessPoolExecutor(1, mp_context=fork)
+    helper = fork.Process(target=time.sleep, args=(1000,), daemon=True)
+    helper.start()
+    _KEPT.extend([threads, processes, helper])
+    return [os.getpid(), processes.submit(pid).result()]
+
+
+def reap_child() -> int:
+    """Begin a process and see it end."""
+    subprocess.run(["true"], check=True)
+    return os.getpid()
+
+
 def leave_thread(name: str) -> int:
     threading.Thread(target=time.sleep, args=(_FOREVER_S,), name=name).start()
     return os.getpid()
@@ -341,6 +374,9 @@ HANDLERS = (
         )
     ),
     (leave_thread, {"name": "leave_thread"}),
+    (leave_child, {"name": "leave_child"}),
+    (leave_pool, {"name": "leave_pool"}),
+    (reap_child, {"name": "reap_child"}),
     (spoil, {"name": "spoil"}),
     (spoil, {"name": "spoil_limited", "soft_time_limit": 60}),
     (let_through, {"name": "let_through"}),

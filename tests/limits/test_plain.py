@@ -13,6 +13,7 @@ from stem_actor import StemApp, TaskResult
 from stem_actor.model.verdict import Verdict
 from tests.limits import jobs
 from tests.limits.conftest import LATE_S, Maker, ended, eventually, verdict_of
+from tests.limits.footing import all_gone
 from tests.limits.journal import Journal
 
 JOBS = (jobs,)
@@ -255,3 +256,35 @@ def test_a_thread_that_is_left_over_is_named_and_ends_with_its_worker(
     assert verdict.pid == result.value
     assert is_replaced(limits_app, verdict)
     assert ended(limits_app.enqueue("pid")).value != os.getpid()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_process_that_is_left_over_is_named_and_ends_with_its_worker(
+    make_limits_app: Maker, fails: bool
+) -> None:
+    with make_limits_app(workers=1) as app:
+        result = ended(app.enqueue("leave_child", {"fails": fails}))
+        assert result.status is not None
+        found = verdict_of(result) if fails else result.status.verdict
+        assert found is not None
+        assert found.reason == ("raised" if fails else "returned")
+        [name, number] = found.descendants[0].split(" ")
+
+        after = ended(app.enqueue("pid")).value
+
+        assert (name, len(found.descendants)) == ("sleep", 1)
+        assert after != found.pid
+        assert all_gone([int(number.strip("()")), found.pid or 0])
+
+
+def test_what_modules_keep_for_later_ends_no_worker(make_limits_app: Maker) -> None:
+    with make_limits_app(workers=1) as app:
+        result = ended(app.enqueue("leave_pool"))
+        after = [ended(app.enqueue(it)).value for it in ("reap_child", "pid")]
+
+    assert result.value is not None
+    assert result.status is not None
+    assert result.status.verdict is not None
+    assert "kept_0" in result.status.verdict.threads
+    assert result.status.verdict.descendants == ()
+    assert after == [result.value[0]] * 2

@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["Footprint", "children_of", "descendants_of", "footprint_of", "state_of"]
+__all__ = [
+    "Footprint",
+    "children_of",
+    "descendants_of",
+    "footprint_of",
+    "name_of",
+    "state_of",
+]
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS: Final = 10**9 // os.sysconf("SC_CLK_TCK")
@@ -46,7 +53,7 @@ def descendants_of(pid: int) -> tuple[str, ...]:
         if child in seen:
             continue
         seen.add(child)
-        found.append(f"{_name_of(child)} ({child})")
+        found.append(f"{name_of(child)} ({child})")
         waiting += children_of(child)
     return tuple(found)
 
@@ -75,7 +82,8 @@ def _stat(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split()
 
 
-def _name_of(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """Return the name of *pid*, ``"gone"`` if it is."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

@@ -121,7 +121,9 @@ class WorkerRuntime:
             was not asked.
         tries: How often one could not be delivered at once.
         soft_stack: All threads when its soft limit struck.
+        is_stocked: Whether it is known what it left behind.
         threads: Names of the threads that it left behind.
+        processes: ``"name (pid)"`` of the processes.
     """
 
     __slots__ = (
@@ -131,9 +133,12 @@ class WorkerRuntime:
         "_grant",
         "_mailbox",
         "_shields",
+        "_take_stock",
         "cancel_ns",
         "cell",
         "coroutine",
+        "is_stocked",
+        "processes",
         "soft_stack",
         "started_ns",
         "stop",
@@ -149,6 +154,7 @@ class WorkerRuntime:
         grant: Grant,
         children: ChildSubmitter | None,
         strike: Callable[[WorkerRuntime], None],
+        take_stock: Callable[[WorkerRuntime], None],
         base: Usage,
         now_ns: int,
     ) -> None:
@@ -158,6 +164,7 @@ class WorkerRuntime:
             grant: The start.
             children: What its children are submitted by.
             strike: Delivers an interruption that a shield has held back.
+            take_stock: Notes what the start has left.
             base: What the process had used before.
             now_ns: Monotonic time of the start.
         """
@@ -168,6 +175,7 @@ class WorkerRuntime:
         self._extended_ns = 0
         self._shields: ShieldCount | None = None
         self.strike = strike
+        self._take_stock = take_stock
         self.cell: int = grant.raw.cell
         self.started_ns = now_ns
         self.coroutine: asyncio.Task[None] | None = None
@@ -176,7 +184,9 @@ class WorkerRuntime:
         self.cancel_ns = 0
         self.tries = 0
         self.soft_stack: str | None = None
+        self.is_stocked = False
         self.threads: tuple[str, ...] = ()
+        self.processes: tuple[str, ...] = ()
 
     @property
     def id(self) -> bytes:
@@ -234,8 +244,14 @@ class WorkerRuntime:
         self._shields.is_pending = left > 0
         return left
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it has left threads or processes behind, as far as is known."""
+        return bool(self.threads or self.processes)
+
     def facts(self) -> Mapping[str, object]:
         """Return what is known of this start now, in the wire form of a verdict."""
+        self._take_stock(self)
         used, base = self._mailbox.measure(), self._base
         facts: dict[str, object] = {
             "wallS": (time.monotonic_ns() - self.started_ns) / 1e9,
@@ -253,6 +269,8 @@ class WorkerRuntime:
             facts["softStack"] = self.soft_stack
         if self.threads:
             facts["threads"] = list(self.threads)
+        if self.processes:
+            facts["descendants"] = list(self.processes)
         return facts
 
     def _give_way(self) -> None:

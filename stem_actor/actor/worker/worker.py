@@ -14,7 +14,7 @@ from stem_actor.actor.tree.birth import Birth
 from stem_actor.actor.tree.descriptors import are_left
 from stem_actor.actor.worker.interrupter import Interrupter
 from stem_actor.actor.worker.last_words import LastWords
-from stem_actor.actor.worker.leftovers import leftover_threads
+from stem_actor.actor.worker.leftovers import Census
 from stem_actor.actor.worker.runtime import ChildSubmitter, WorkerRuntime
 from stem_actor.engine.execute import Report, execute
 from stem_actor.engine.wish import NO_WISH, wish_of
@@ -49,6 +49,8 @@ _SPOOL_AGAIN_S: Final = 0.05
 _IS_SPOOLED: Final = 1
 #: A start that took less is recorded without what it used, which would cost more.
 _BRIEF_NS: Final = 10_000_000
+#: A start that took less cannot have begun a process and returned.
+_FORK_NS: Final = 200_000
 #: For how long starts of one type in a row trust that it has left the signals alone:
 #: two system calls for each would be a twentieth of the time that a small one takes.
 _ARMED_NS: Final = 200_000
@@ -119,6 +121,7 @@ class WorkerActor:
         self._used = self.mailbox.measure()
         self._used_at_ns = time.monotonic_ns()
         self._threads = 0
+        self._stock = self._take_stock
         #: The type of the last start if it had a soft limit, and when that was armed.
         self._armed_for = 0
         self._armed_ns = 0
@@ -134,7 +137,7 @@ class WorkerActor:
             for hook in hooks.init:
                 hook()
             # What the imports and the hooks have begun may stay.
-            self._threads = _thread._count()
+            self._census, self._threads = Census(), _thread._count()
             try:
                 self._serve()
             finally:
@@ -207,24 +210,38 @@ class WorkerActor:
         if grant.raw.heard:
             self.mailbox.report(grant, Kind.STARTED)
         return WorkerRuntime(
-            self.mailbox, grant, self.children, self.interrupter.strike, self._used, now
-        )
+            self.mailbox, grant, self.children, self.interrupter.strike, self._stock,
+            self._used, now,
+        )  # fmt: skip
 
     def end(self, runtime: WorkerRuntime, report: Report) -> Report:
         """Add the verdict to a result, if the start was long or left something."""
-        if _thread._count() > self._threads:
-            runtime.threads = leftover_threads()
-            if runtime.threads:
-                self.is_leaving = True  # and they end with this process
+        took = time.monotonic_ns() - runtime.started_ns
+        if took > _FORK_NS or _thread._count() != self._threads:
+            self._take_stock(runtime)
         if report.kind != Kind.SUCCEEDED:
             # Nor does a worker go on to which a handler has left no descriptor.
             self.is_leaving |= not are_left(1)
             return report
-        took = time.monotonic_ns() - runtime.started_ns
-        if took < _BRIEF_NS and not runtime.stop and not runtime.threads:
+        if took < _BRIEF_NS and not runtime.stop and not runtime.has_left:
             return report
         facts = {"reason": "returned", **runtime.facts()}
         return report._replace(payload=add_verdict(report.payload, facts))
+
+    def _take_stock(self, runtime: WorkerRuntime) -> None:
+        """Note, once, what the start has left; this process ends if that must end."""
+        if runtime.is_stocked or self._has_neighbours(runtime):
+            return
+        runtime.is_stocked = True
+        is_brief = time.monotonic_ns() - runtime.started_ns < _BRIEF_NS
+        found = self._census.look(is_brief=is_brief)
+        runtime.threads, runtime.processes = found.threads, found.processes
+        self._threads = _thread._count()
+        self.is_leaving |= found.must_end
+
+    def _has_neighbours(self, runtime: WorkerRuntime) -> bool:
+        """Whether other starts run in this process: then nobody knows whose it is."""
+        return len(self.interrupter.coroutines) > (runtime.coroutine is not None)
 
     def delivery(self, grant: Grant, now_ns: int) -> Delivery:
         """Return what the engine needs of *grant*; the body is copied or fetched."""
