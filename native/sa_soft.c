@@ -61,8 +61,9 @@ come_back(uint32_t cells)
     }
 }
 
-/* Python's handler cannot run where its stack has no room: until it has taken what was
- * asked it is told again, ever more rarely.  Returns whether there is anything to take. */
+/* Python's handler cannot run where its stack has no room: until it has taken what
+ * was asked it is told again, ever more rarely.  Returns whether there is anything
+ * to take. */
 static int
 remind(uint32_t cells)
 {

@@ -19,9 +19,9 @@ enum sa_stop {
  * be installed first; the C handler trips it when the value fits, and writes
  * `wake_fd` (-1: none) so that an event loop turns. */
 int sa_soft_open(sa_worker *worker, int signo, int wake_fd);
-/* Worker, main thread, before a start with a soft limit: undo what an earlier task has
- * done to the signals.  Unblocks those from `signo` to `last_signo`; false where `signo`
- * has another handler. */
+/* Worker, main thread, before a start with a soft limit: undo what an earlier task
+ * has done to the signals.  Unblocks those from `signo` to `last_signo`; false where
+ * `signo` has another handler. */
 int sa_soft_is_armed(int signo, int last_signo);
 /* Worker: install the C handler again, after Python's; what was asked stays so. */
 int sa_soft_rearm(int signo);
