@@ -6,7 +6,7 @@
 #include "sa_crash.h"
 
 enum {
-    LOOKS_FOR_IDLE = 64,
+    LOOKS_FOR_IDLE = 128, /* at rows in use */
     ARENA_PART = 8 /* at most that part of the arena is for starts */
 };
 
@@ -151,9 +151,12 @@ evict(struct sa_core *core, uint32_t half)
     struct sa_rates *rates = &core->rates;
     uint32_t base = half == 1 ? SA_LIMITERS_HALF : 0;
     uint32_t rows = half == 2 ? SA_LIMITERS_MAX : SA_LIMITERS_HALF;
-    for (uint32_t i = 0; i < LOOKS_FOR_IDLE; i++) {
+    for (uint32_t i = 0, looks = 0; i < rows && looks < LOOKS_FOR_IDLE; i++) {
         uint32_t number = base + rates->cursor[half & 1]++ % rows;
-        if (core->arena.limiters[number].used && is_idle(core, number)) {
+        if (!core->arena.limiters[number].used)
+            continue;
+        looks++;
+        if (is_idle(core, number)) {
             give_up(core, number);
             return 1;
         }

@@ -153,10 +153,11 @@ move_line(struct sa_core *core, uint32_t number)
 {
     struct sa_line *line = &core->rates.lines[number];
     int64_t next;
-    uint32_t gone[AT_ONCE], n = 0, left = places(core, number, &next);
-    while (n < AT_ONCE && line->count && line->released + n < left) {
+    uint32_t gone[AT_ONCE], n = 0, placed = 0, left = places(core, number, &next);
+    while (n < AT_ONCE && line->count && line->released + placed < left) {
         gone[n] = first_in(core, line);
-        sa_core_unqueue(core, gone[n++]);
+        sa_core_unqueue(core, gone[n]);
+        placed += !core->ready.paused[core->arena.slots[gone[n++]].queue];
     }
     for (uint32_t i = n; i > 0; i--)
         release(core, gone[i - 1], number);

@@ -10,8 +10,8 @@ from typing import Final
 from stem_actor.errors import RingCorrupt
 
 __all__ = [
-    "HEAD",
     "GROUP_CLAIM",
+    "HEAD",
     "LIMIT_MAX_NS",
     "RATE_CLAIM",
     "UNIQUE_CLAIM",

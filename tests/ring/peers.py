@@ -34,20 +34,21 @@ class Task:
     extension_ms: int = 0
     meters: int = 0
     flags: int = 0
+    claims: bytes = b""
 
     def head(self) -> bytes:
         """Return the record without its body, as the producer submits it."""
         queue, name = self.queue.encode(), self.name.encode()
         packed = TASK.pack(
             *(1, self.flags, self.priority, 0),
-            *(len(queue), len(name), 0, 0, 0),
+            *(len(queue), len(name), 0, len(self.claims), 0),
             *(self.id, 0, 0),
             *(self.created_ns, self.not_before_ns),
             *(self.expires_ns, self.deadline_ns),
             *(self.soft_ns, self.hard_ns),
             *(0, 3, self.meters, 0, 0, self.extension_ms, 0),
         )
-        return packed + queue + name
+        return packed + queue + name + self.claims
 
     def record(self) -> bytes:
         """Return the whole record, as it lies in a ring."""
