@@ -1,6 +1,6 @@
 /* The core segment: superblock, statistics, queue and worker rows, slots,
- * payload arena, limiters, duplicates, revokes.  S writes all of it; workers map it read-only; `top`
- * reads it. */
+ * payload arena, limiters, duplicates, revokes.  S writes all of it; workers map it
+ * read-only; `top` reads it. */
 #ifndef SA_ARENA_H
 #define SA_ARENA_H
 

@@ -173,7 +173,7 @@ sa_rate_take(struct sa_core *core, uint32_t slot)
     return 1;
 }
 
-/* --- after a crash, and in tests --------------------------------------------------- */
+/* --- after a crash, and in tests ---------------------------------------------- */
 
 void
 sa_rates_recover(struct sa_core *core)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.clock import Clock
 from stem_actor.engine.children import CHILD_RESULTS, inherited
+from stem_actor.engine.claims import CLAIM_BYTES, UniqueKey
 from stem_actor.engine.head import build_head, check_options
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull
 from stem_actor.ids import parse_id
@@ -18,13 +19,14 @@ from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
 from stem_actor.payload.wire import pack_args, pack_value
 from stem_actor.policy.merge import merge_options
-from stem_actor.ring.record import ARGS_HEADERS_META
+from stem_actor.ring.record import ARGS_HEADERS_META, TaskHead
 from stem_actor.tasks.context import CURRENT, TaskContext
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.outcome import OutcomeReader
 from stem_actor.tasks.ports import ResultSource, Submitter
 from stem_actor.tasks.task import Task
+from stem_actor.tasks.unique_handle import UniqueHandle
 
 __all__ = ["Line", "RingLane"]
 
@@ -65,6 +67,10 @@ class _Frame:
     submitter: Submitter
     source: ResultSource
     timeout_ns: int
+    claim: Callable[[Args], bytes] | None  # of a unique task: the end of its head
+
+    def head_of(self, args: Args) -> bytes:
+        return self.head if self.claim is None else self.head + self.claim(args)
 
     def body(self, args: Args) -> bytes:
         packed = pack_args(args)
@@ -100,8 +106,15 @@ class RingLane:
         check_options(f"{task.place}: task {task.name}", merged, enqueue, refused)
         self._line = line
         self._options = enqueue or _DEFAULTS
+        self._merged = merged
         self._head = build_head(task.name, merged)
-        self._packed_head = self._head.pack()
+        self._unique: UniqueKey | None = None
+        self._handle: type[TaskHandle[Any]] = TaskHandle
+        if merged.unique:
+            for_ns = merged.unique_for_ns or 0
+            self._unique = UniqueKey(task.name, merged.queue, for_ns)
+            self._handle = UniqueHandle
+        self._packed_head = self._pack(self._head)
         # The value that an ignored result leaves fits no annotation but None's.
         returns = None if merged.ignore_result else task.binder.returns
         self._reader = OutcomeReader(returns, line.exceptions)
@@ -116,8 +129,9 @@ class RingLane:
                 self._options.deadline,
             )
         )
+        is_hot = self._is_static and self._unique is None
         self.publish: Callable[[Args], TaskHandle[Any]] = (
-            self._hot_path() if self._is_static else self.publish_with
+            self._hot_path() if is_hot else self.publish_with
         )
 
     def publish_with(
@@ -130,7 +144,8 @@ class RingLane:
     ) -> TaskHandle[Any]:
         """Publish with what may differ from call to call."""
         frame = self._frame(headers, meta, not_before)
-        return self._send(frame, frame.body(args), _bounded(frame.timeout_ns))
+        body = frame.body(args)
+        return self._send(frame, frame.head_of(args), body, _bounded(frame.timeout_ns))
 
     def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
         """
@@ -141,6 +156,8 @@ class RingLane:
             BrokerUnavailable: Likewise, if nobody runs the ring.
         """
         frame = self._frame(None, None, None)
+        if frame.claim is not None:
+            return self._publish_each(frame, list(maps))
         bodies = [frame.body(args) for args in maps]
         if len(bodies) > 1 and self._options.task_id is not None:
             raise ValueError("one task_id cannot stand for more than one task")
@@ -154,7 +171,7 @@ class RingLane:
                     frame.head, batch, queue=self._head.queue, timeout_ns=timeout_ns
                 )
             except (QueueFull, BrokerUnavailable, PayloadError) as error:
-                error.add_note(f"{len(handles)} of {len(bodies)} tasks were enqueued")
+                error.add_note(_part(handles, len(bodies)))
                 raise
             accepted: list[TaskHandle[Any]] = [
                 TaskHandle(raw_id, source, reader) for raw_id in ids
@@ -167,17 +184,35 @@ class RingLane:
         """Publish; waits for room without blocking the event loop."""
         frame = self._frame(None, None, None)
         body, submitter = frame.body(args), frame.submitter
+        own_head = frame.head_of(args)
         end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
         # Once, not at each try: a large body is written to a file.
         head, claim = await self._patiently(
-            end_ns, lambda: submitter.stow(frame.head, body)
+            end_ns, lambda: submitter.stow(own_head, body)
         )
-        stowed = replace(frame, head=head)
         try:
-            return await self._patiently(end_ns, lambda: self._send(stowed, claim, 0))
+            return await self._patiently(
+                end_ns, lambda: self._send(frame, head, claim, 0)
+            )
         except (QueueFull, BrokerUnavailable, PayloadError, asyncio.CancelledError):
             submitter.discard(claim)  # none of them comes after an acceptance
             raise
+
+    def _publish_each(self, frame: _Frame, maps: list[Args]) -> list[TaskHandle[Any]]:
+        """Publish tasks of which each has a head of its own."""
+        bodies = [frame.body(args) for args in maps]
+        heads = [frame.head_of(args) for args in maps]
+        if len(bodies) > 1 and self._options.task_id is not None:
+            raise ValueError("one task_id cannot stand for more than one task")
+        handles: list[TaskHandle[Any]] = []
+        timeout_ns = _bounded(frame.timeout_ns)
+        for head, body in zip(heads, bodies, strict=True):
+            try:
+                handles.append(self._send(frame, head, body, timeout_ns))
+            except (QueueFull, BrokerUnavailable, PayloadError) as error:
+                error.add_note(_part(handles, len(bodies)))
+                raise
+        return handles
 
     async def _patiently(self, end_ns: int, take: Callable[[], T]) -> T:
         """Return what *take* does, tried until *end_ns* while it is refused."""
@@ -214,11 +249,14 @@ class RingLane:
 
         return publish
 
-    def _send(self, frame: _Frame, body: bytes, timeout_ns: int) -> TaskHandle[Any]:
+    def _send(
+        self, frame: _Frame, head: bytes, body: bytes, timeout_ns: int
+    ) -> TaskHandle[Any]:
         raw_id, ticket = frame.submitter.submit(
-            frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
+            head, body, queue=self._head.queue, timeout_ns=timeout_ns
         )
-        handle: TaskHandle[Any] = TaskHandle(raw_id, frame.source, self._reader)
+        kind = self._handle if frame.source is not CHILD_RESULTS else TaskHandle
+        handle: TaskHandle[Any] = kind(raw_id, frame.source, self._reader)
         frame.source.attach(ticket, handle)
         return handle
 
@@ -232,32 +270,51 @@ class RingLane:
         submitter = None if parent is None else parent.runtime.submitter
         if parent is None or submitter is None:  # not in a worker
             return _Frame(
-                self._head_bytes(not_before, bool(headers or meta), 0),
+                self._head_bytes(not_before, headers, meta, 0),
                 _tail(headers or {}, meta or {}),
                 self._line.submitter,
                 self._line.source,
                 self._timeout_ns,
+                self._claim(headers or {}, meta or {}),
             )
         headers, meta = inherited(
             parent, headers or {}, meta or {}, lineage=self._options.add_to_parent
         )
         return _Frame(
             self._head_bytes(
-                not_before, bool(headers or meta), parent.delivery.head.deadline_ns
+                not_before, headers, meta, parent.delivery.head.deadline_ns
             ),
             _tail(headers, meta),
             submitter,
             CHILD_RESULTS,
             _until_limit(parent, self._timeout_ns),
+            self._claim(headers, meta),
         )
+
+    def _claim(
+        self, headers: Mapping[str, str], meta: Mapping[str, object]
+    ) -> Callable[[Args], bytes] | None:
+        unique = self._unique
+        if unique is None:
+            return None
+        return lambda args: unique.claim(args, headers, meta)
+
+    def _pack(self, head: TaskHead) -> bytes:
+        """Return *head* without its unique claim, which comes last and differs."""
+        if self._unique is None:
+            return head.pack()
+        room = bytes(CLAIM_BYTES)
+        return replace(head, claims=head.claims + room).pack()[:-CLAIM_BYTES]
 
     def _head_bytes(
         self,
         not_before: datetime | Duration | None,
-        has_tail: bool,
+        headers: Mapping[str, str] | None,
+        meta: Mapping[str, object] | None,
         deadline_ns: int,
     ) -> bytes:
         """*deadline_ns* is the parent's, 0: none."""
+        has_tail = bool(headers or meta)
         if self._is_static and not (has_tail or not_before or deadline_ns):
             return self._packed_head
         options, now_ns = self._options, self._line.clock.wall_ns()
@@ -266,8 +323,11 @@ class RingLane:
             start_ns = _start_ns(not_before, now_ns)
         own_ns = options.deadline_ns(now_ns) or 0
         deadlines = [ns for ns in (own_ns, deadline_ns) if ns]
+        head = self._head
+        if headers and self._merged.group_rate is not None:  # they may say which group
+            head = build_head(head.name, self._merged, headers=headers)
         head = replace(
-            self._head,
+            head,
             kind=ARGS_HEADERS_META if has_tail else self._head.kind,
             not_before_ns=start_ns,
             expires_ns=options.expires_ns(now_ns) or 0,
@@ -275,7 +335,7 @@ class RingLane:
         )
         if options.task_id is not None:
             head = replace(head, task_id=parse_id(options.task_id))
-        return head.pack()
+        return self._pack(head)
 
 
 def _tail(headers: Mapping[str, str], meta: Mapping[str, object]) -> bytes:
@@ -287,6 +347,10 @@ def _tail(headers: Mapping[str, str], meta: Mapping[str, object]) -> bytes:
             raise PayloadError(f"{path} is no text: {value!r}", path=path)
     packed_headers = pack_value(dict(headers), path="headers")
     return packed_headers + pack_value(dict(meta), path="meta")
+
+
+def _part(handles: list[TaskHandle[Any]], count: int) -> str:
+    return f"{len(handles)} of {count} tasks were enqueued"
 
 
 def _bounded(timeout_ns: int) -> int:

@@ -78,7 +78,8 @@ class TaskHandle(Generic[R_co]):
         self._watchers: list[deque[TaskHandle[Any]]] | None = None
 
     def __repr__(self) -> str:
-        return f"<TaskHandle {self.id} {'settled' if self.done else 'pending'}>"
+        state = "settled" if self.done else "pending"
+        return f"<TaskHandle {format_id(self._raw_id)} {state}>"
 
     @property
     def id(self) -> str:
@@ -121,7 +122,7 @@ class TaskHandle(Generic[R_co]):
         After *timeout* the answer has ``timed_out`` set.
         """
         if self._outcome is None and not self._source.wait(self, _ns(timeout)):
-            return TaskResult(self.id, timed_out=True)
+            return TaskResult(format_id(self._raw_id), timed_out=True)
         return self._result()
 
     async def aresult(self, timeout: Duration | None = None) -> R_co:
@@ -133,7 +134,7 @@ class TaskHandle(Generic[R_co]):
     async def await_(self, timeout: Duration | None = None) -> TaskResult[R_co]:
         """As ``wait``, without blocking the event loop."""
         if not await self._settled_async(timeout):
-            return TaskResult(self.id, timed_out=True)
+            return TaskResult(format_id(self._raw_id), timed_out=True)
         return self._result()
 
     def __await__(self) -> Generator[Any, None, R_co]:
@@ -183,6 +184,10 @@ class TaskHandle(Generic[R_co]):
         """Take a progress report; only the last one is kept."""
         self._progress = payload
 
+    def renamed(self, task_id: bytes) -> None:
+        """Stand for this task from now on."""
+        self._raw_id = task_id
+
     def _watch(self, watcher: deque[TaskHandle[Any]]) -> None:
         """Have this handle appended to *watcher*, at least once, when it is settled."""
         self._watchers = [*(self._watchers or ()), watcher]
@@ -197,7 +202,7 @@ class TaskHandle(Generic[R_co]):
         return await self._source.wait_async(self, _ns(timeout))
 
     def _late(self, timeout: Duration | None) -> ResultTimeout:
-        return ResultTimeout(self.id, (_ns(timeout) or 0) / 1e9)
+        return ResultTimeout(format_id(self._raw_id), (_ns(timeout) or 0) / 1e9)
 
     def _known(self) -> _Outcome:
         if self._outcome is None:
@@ -285,6 +290,9 @@ class _FirstOf:
         """Never called: it is attached to no ticket."""
 
     def progressed(self, payload: bytes) -> None:
+        """Never called, likewise."""
+
+    def renamed(self, task_id: bytes) -> None:
         """Never called, likewise."""
 
 

@@ -358,6 +358,9 @@ class Pending:
     def progressed(self, payload: bytes) -> None:
         """Never."""
 
+    def renamed(self, task_id: bytes) -> None:
+        """Never."""
+
 
 def connection_of(app: StemApp) -> Connection:
     connection = app.connection

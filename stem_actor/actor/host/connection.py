@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from stem_actor.actor.host.identity import identify
 from stem_actor.actor.host.line import ControlLine, Request, Welcome
 from stem_actor.actor.host.outage import Outage
 from stem_actor.actor.host.replies import Replies
 from stem_actor.actor.host.status_view import status_of
-from stem_actor.actor.host.strays import Strays, checked
+from stem_actor.actor.host.strays import Strays, checked, lose
 from stem_actor.actor.host.waker import LoopWaker
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull, RingError
 from stem_actor.model.status import TaskStatus
@@ -154,6 +155,9 @@ class Connection:
         """Forbid a task to run, with *terminate* also to go on; False: too late."""
         answer = self.request("revoke", id=task_id, terminate=terminate, reason=reason)
         return bool(answer["revoked"])
+
+    def identify(self, task_id: bytes) -> bytes:
+        return identify(self.request, task_id)
 
     # --- the supervisor
 
@@ -325,7 +329,7 @@ class Connection:
         before, self._bell_fd = self.ring, bell_fd
         first = before.first_ticket + _TICKETS
         self.ring = self._adopt(ring_fd, page_fd, first)
-        self.replies.move(self.ring, _lose)
+        self.replies.move(self.ring, lose)
         before.close()
 
     def _adopt(self, ring_fd: int, page_fd: int, first_ticket: int = 1) -> RingProducer:
@@ -359,7 +363,7 @@ class Connection:
 
     def _settle_stray(self, handle: PendingHandle, view: dict[str, Any] | None) -> None:
         if view is None:
-            _lose(handle)
+            lose(handle)
             return
         self.replies.settle(
             handle, view["kind"], view["attempt"], view["starts"], view["payload"]
@@ -388,12 +392,3 @@ def attach(directory: RingDirectory) -> Connection:
             hint="start the app, or run stem-actor worker",
         )
     return Connection(directory)
-
-
-def _lose(handle: PendingHandle) -> None:
-    """The ring was lost with everything in it: say so, rather than wait for ever."""
-    handle.settle(_LOST_KIND, 0, 0, _LOST)
-
-
-_LOST_KIND: Final = 3
-_LOST: Final = b"\x81\xa6reason\xb0lost with a ring"

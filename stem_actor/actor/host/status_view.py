@@ -35,6 +35,12 @@ def status_of(view: Mapping[str, Any] | None) -> TaskStatus | None:
     stored: bytes = view["payload"]
     if view["waiting"]:
         meta["waiting"] = view["waiting"]
+    if view["merged"]:
+        meta["stem.unique.duplicateCount"] = view["merged"]
+        meta["stem.unique.duplicates"] = [
+            {"taskId": format_id(it), "timestamp": from_wall_ns(at_ns).isoformat()}
+            for it, at_ns in view["duplicates"]
+        ]
     if view["state"] == _SUCCEEDED:
         payload, kept = unpack_success(stored)
         meta.update(kept)
