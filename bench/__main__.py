@@ -34,6 +34,7 @@ BENCHES = {
     "throughput": 600,
     "latency": 300,
     "enqueue": 120,
+    "features": 300,
     "delayed": 300,
     "recovery": 600,
     "idle": 900,

@@ -75,7 +75,9 @@ class UniqueKey:
     """
 
     def __init__(self, name: str, queue: str, for_ns: int) -> None:
-        self._name, self._queue, self._for_ns = name, queue, for_ns
+        self._name, self._queue = name, queue
+        bare = Claim(kind=UNIQUE_CLAIM, key=bytes(_KEY_BYTES), span_ns=for_ns)
+        self._front = bare.pack()[:-_KEY_BYTES]
 
     def claim(
         self,
@@ -84,16 +86,16 @@ class UniqueKey:
         meta: Mapping[str, object],
     ) -> bytes:
         """Return the packed claim of one enqueue, whose values all have a wire form."""
-        named = next((meta[it] for it in _NAMED if _is_key(meta.get(it))), None)
-        parts: object
-        if named is not None:
-            parts = [named]
-        else:
-            own = {it: value for it, value in headers.items() if it not in _TRANSPORT}
-            kept = {it: value for it, value in meta.items() if it[:5] != _OWN}
-            parts = [self._name, self._queue, args, own, kept]
-        key = hashlib.blake2b(_encode(parts), digest_size=_KEY_BYTES).digest()
-        return Claim(kind=UNIQUE_CLAIM, key=key, span_ns=self._for_ns).pack()
+        parts: list[object] = [self._name, self._queue, args, headers, meta]
+        if headers:
+            parts[3] = {it: headers[it] for it in headers if it not in _TRANSPORT}
+        if meta:
+            parts[4] = {it: meta[it] for it in meta if it[:5] != _OWN}
+            parts = next(([meta[it]] for it in _NAMED if _is_key(meta.get(it))), parts)
+        return (
+            self._front
+            + hashlib.blake2b(_encode(parts), digest_size=_KEY_BYTES).digest()
+        )
 
 
 def _is_key(value: object) -> bool:
