@@ -355,11 +355,9 @@ class Pending:
     def settle(self, kind: int, attempt: int, starts: int, payload: bytes) -> None:
         """Never."""
 
-    def progressed(self, payload: bytes) -> None:
-        """Never."""
+    def progressed(self, payload: bytes) -> None: ...
 
-    def renamed(self, task_id: bytes) -> None:
-        """Never."""
+    def renamed(self, task_id: bytes) -> None: ...
 
 
 def connection_of(app: StemApp) -> Connection:

@@ -66,7 +66,7 @@ class Scenario:
         ffi.cast("uint32_t *", self.page.bytes)[1] = hit
         self.ledger = Ledger()
         self.arena = Arena(
-            Shape(slots=64, arena_bytes=1 << 18, cells=8, result_ttl_ns=TTL_NS)
+            Shape(slots=64, arena_bytes=1 << 20, cells=8, result_ttl_ns=TTL_NS)
         )
         self.row, self._first = self.arena.connect(2**64 - 256)
 
