@@ -84,10 +84,11 @@ mark_of(const struct sa_core *core, uint32_t slot)
            ((sa_slot_var(at)->starts + 1) & 0xffff);
 }
 
-static int
-is_there(const struct sa_core *core, const struct sa_limiter *row, uint32_t slot,
-         uint32_t mark)
+int
+sa_limiter_knows(const struct sa_core *core, uint32_t number, uint32_t slot)
 {
+    const struct sa_limiter *row = &core->arena.limiters[number];
+    uint32_t mark = mark_of(core, slot);
     for (uint32_t i = 0; i < count_of(row); i++) {
         const struct sa_limiter_start *start = start_at(core, row, i);
         if (start->slot == slot && start->mark == mark)
@@ -97,23 +98,20 @@ is_there(const struct sa_core *core, const struct sa_limiter *row, uint32_t slot
 }
 
 void
-sa_limiter_began(struct sa_core *core, uint32_t number, uint32_t slot, int64_t began_ns,
-                 int again)
+sa_limiter_began(struct sa_core *core, uint32_t number, uint32_t slot, int64_t began_ns)
 {
     struct sa_limiter *row = &core->arena.limiters[number];
-    uint32_t mark = mark_of(core, slot);
-    if (again && is_there(core, row, slot, mark))
-        return;
     uint32_t count = count_of(row), first = first_of(row);
     if (count) { /* told late: rather a token late than one too many */
         int64_t last = start_at(core, row, count - 1)->began_ns;
         began_ns = began_ns < last ? last : began_ns;
     }
-    if (count == row->tokens) { /* a start that was forgotten in a crash, told twice */
+    if (count == row->tokens) { /* never, unless somebody wrote over the row */
         first = (first + 1) % row->tokens;
         set_ring(row, first, --count);
     }
-    *start_at(core, row, count) = (struct sa_limiter_start){began_ns, slot, mark};
+    *start_at(core, row, count) = (struct sa_limiter_start){
+        began_ns, slot, mark_of(core, slot)};
     SA_CP("limiter.written");
     set_ring(row, first, count + 1);
     SA_CP("limiter.began");

@@ -57,7 +57,7 @@ sa_rate_began(struct sa_core *core, uint32_t slot, int64_t began_ns)
     for (uint32_t i = 0; core->rates.out && i < 2; i++) {
         if (!toll->tokens[i])
             continue;
-        sa_limiter_began(core, toll->tokens[i] - 1u, slot, began_ns, toll->again);
+        sa_limiter_began(core, toll->tokens[i] - 1u, slot, began_ns);
         let_go(core, slot, i);
     }
 }
@@ -109,7 +109,7 @@ is_left(struct sa_core *core, uint32_t row, uint32_t slot)
 /* The limiters of `slot`, the one of the longer span first.  -1: it waits for room for
  * one of them. */
 static int
-rows_of(struct sa_core *core, uint32_t slot, uint32_t rows[2])
+rows_of(struct sa_core *core, uint32_t slot, uint32_t rows[2], uint32_t *degraded)
 {
     const struct sa_task *task = sa_core_task(core, &core->arena.slots[slot]);
     const struct sa_limiter *limiters = core->arena.limiters;
@@ -126,7 +126,7 @@ rows_of(struct sa_core *core, uint32_t slot, uint32_t rows[2])
         if (row != SA_NONE)
             rows[n++] = row;
         else if (kind == SA_CLAIM_GROUP && !(claim.flags & SA_CLAIM_CLOSED))
-            core->arena.stats->degraded++;
+            ++*degraded;
         else
             return -1;
     }
@@ -146,8 +146,8 @@ int
 sa_rate_take(struct sa_core *core, uint32_t slot)
 {
     struct sa_toll *toll = &core->rates.tolls[slot];
-    uint32_t rows[2];
-    int n = rows_of(core, slot, rows);
+    uint32_t rows[2], degraded = 0;
+    int n = rows_of(core, slot, rows, &degraded);
     if (n < 0) {
         sa_rate_give(core, slot);
         sa_line_park(core, slot, SA_LIMITER_NONE);
@@ -166,7 +166,7 @@ sa_rate_take(struct sa_core *core, uint32_t slot)
         sa_line_park(core, slot, rows[i]);
         return 0;
     }
-    toll->again = 0;
+    core->arena.stats->degraded += degraded;
     for (int i = 0; i < n; i++)
         if (!toll->tokens[i])
             hold(core, slot, (uint32_t)i, rows[i]);
@@ -192,9 +192,8 @@ sa_rate_relink(struct sa_core *core, uint32_t slot)
         if (!sa_claim_find(task, kind, &claim))
             continue;
         uint32_t row = sa_index_find(&core->rates.index, claim.key);
-        if (row == SA_NONE)
-            continue; /* it ran without one */
-        core->rates.tolls[slot].again = 1;
+        if (row == SA_NONE || sa_limiter_knows(core, row, slot))
+            continue; /* it ran without one, or its time is known */
         hold(core, slot, n++, row);
     }
 }

@@ -39,7 +39,6 @@ struct sa_toll {
     uint16_t line;      /* + 1: in whose line it waits, or was before it was released */
     uint16_t tokens[2]; /* + 1: limiters whose token its offer holds */
     uint8_t released;
-    uint8_t again;      /* its start may have its time already: S died since */
 };
 
 struct sa_rates {
@@ -99,9 +98,11 @@ uint32_t sa_limiter_get(struct sa_core *core, const struct sa_claim *claim);
 uint32_t sa_limiter_left(struct sa_core *core, uint32_t row);
 /* When the next one comes by time; INT64_MAX: by none. */
 int64_t sa_limiter_next(const struct sa_core *core, uint32_t row);
-/* A start of `slot` began; once, however often it is told with `again`. */
+/* A start of `slot` began. */
 void sa_limiter_began(struct sa_core *core, uint32_t row, uint32_t slot,
-                      int64_t began_ns, int again);
+                      int64_t began_ns);
+/* Whether that start has its time already: S died since. */
+int sa_limiter_knows(const struct sa_core *core, uint32_t row, uint32_t slot);
 void sa_limiters_recover(struct sa_core *core);
 /* 0 when the row's times are in order and its numbers fit. */
 int sa_limiter_check(const struct sa_core *core, uint32_t row);

@@ -217,9 +217,9 @@ MUTANTS = (
     ),
     Mutant(
         "a start counts twice after a crash",
-        "sa_limiter.c",
-        "    if (again && is_there(core, row, slot, mark))\n",
-        "    if (0 && is_there(core, row, slot, mark))\n",
+        "sa_rate.c",
+        "        if (row == SA_NONE || sa_limiter_knows(core, row, slot))\n",
+        "        if (row == SA_NONE)\n",
     ),
     Mutant(
         "a revoked offer keeps its token",
