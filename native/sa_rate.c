@@ -192,8 +192,9 @@ sa_rate_relink(struct sa_core *core, uint32_t slot)
         if (!sa_claim_find(task, kind, &claim))
             continue;
         uint32_t row = sa_index_find(&core->rates.index, claim.key);
-        if (row == SA_NONE || sa_limiter_knows(core, row, slot))
-            continue; /* it ran without one, or its time is known */
+        if (row == SA_NONE || sa_limiter_knows(core, row, slot) ||
+            !sa_limiter_left(core, row))
+            continue; /* it ran without one, or its time is known; or a row is spoilt */
         hold(core, slot, n++, row);
     }
 }

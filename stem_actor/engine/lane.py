@@ -145,7 +145,8 @@ class RingLane:
         """Publish with what may differ from call to call."""
         frame = self._frame(headers, meta, not_before)
         body = frame.body(args)
-        return self._send(frame, frame.head_of(args), body, _bounded(frame.timeout_ns))
+        head, timeout_ns = frame.head_of(args), _bounded(frame.timeout_ns)
+        return self._send(frame, body, timeout_ns, head=head)
 
     def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
         """
@@ -192,7 +193,7 @@ class RingLane:
         )
         try:
             return await self._patiently(
-                end_ns, lambda: self._send(frame, head, claim, 0)
+                end_ns, lambda: self._send(frame, claim, 0, head=head)
             )
         except (QueueFull, BrokerUnavailable, PayloadError, asyncio.CancelledError):
             submitter.discard(claim)  # none of them comes after an acceptance
@@ -208,7 +209,7 @@ class RingLane:
         timeout_ns = _bounded(frame.timeout_ns)
         for head, body in zip(heads, bodies, strict=True):
             try:
-                handles.append(self._send(frame, head, body, timeout_ns))
+                handles.append(self._send(frame, body, timeout_ns, head=head))
             except (QueueFull, BrokerUnavailable, PayloadError) as error:
                 error.add_note(_part(handles, len(bodies)))
                 raise
@@ -250,10 +251,11 @@ class RingLane:
         return publish
 
     def _send(
-        self, frame: _Frame, head: bytes, body: bytes, timeout_ns: int
+        self, frame: _Frame, body: bytes, timeout_ns: int, *, head: bytes | None = None
     ) -> TaskHandle[Any]:
+        """*head*: if it is another than that of the frame."""
         raw_id, ticket = frame.submitter.submit(
-            head, body, queue=self._head.queue, timeout_ns=timeout_ns
+            head or frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
         )
         kind = self._handle if frame.source is not CHILD_RESULTS else TaskHandle
         handle: TaskHandle[Any] = kind(raw_id, frame.source, self._reader)

@@ -218,8 +218,8 @@ MUTANTS = (
     Mutant(
         "a start counts twice after a crash",
         "sa_rate.c",
-        "        if (row == SA_NONE || sa_limiter_knows(core, row, slot))\n",
-        "        if (row == SA_NONE)\n",
+        "        if (row == SA_NONE || sa_limiter_knows(core, row, slot) ||\n",
+        "        if (row == SA_NONE ||\n",
     ),
     Mutant(
         "a revoked offer keeps its token",
