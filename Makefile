@@ -53,7 +53,7 @@ model: $(VENV)/tested
 
 fault: $(VENV)/tested $(CRASHPOINTS)/built
 	STEM_ACTOR_FAULT=long $(PYTEST) --timeout=0 tests/fault \
-	    tests/limits/test_kills.py tests/limits/test_races.py $(ARGS)
+	    tests/limits/test_kills.py tests/limits/test_races.py tests/canvas $(ARGS)
 
 fuzz: $(VENV)/tested
 	CC="$(CC)" sh tests/native/run_threads.sh tsan

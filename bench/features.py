@@ -1,89 +1,88 @@
-"""What a feature costs a task that uses it, beside a bare one, in one run."""
+"""What a feature costs the task that uses it, beside one that uses none."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
+import os
+import secrets
+from functools import partial
 
-from bench import workload
+from bench import processes, workload
 from bench.harness import Effort, Figure, figure_of, interleave, ratios
-from stem_actor import StemApp, TaskHandle
+from bench.limits_cost import Cost, lives
+from bench.stem_side import WORKERS, StemSide, add, app
+from stem_actor import AesGcmEncoder, Task, TaskMetadata, TaskPayloadEncoder
 
-WORKERS = 2
-#: Below the largest limit, 4,096 starts a second, so that nothing waits for it.
-COUNT = 2_000
-PATIENCE_S = 30.0
-BARE = "bare"
-UNIQUE = "+ unique"
-RATE = "+ rate limit"
-NOTES = {
-    UNIQUE: "another key for each task",
-    RATE: f"{COUNT:,} of 4,096/s: counted, and never waited for",
+BARE, AGAIN = "bare", "bare, again"
+
+
+class _Nothing(TaskPayloadEncoder):
+    """Changes nothing, but under an id of its own: what is left is our own part."""
+
+    def encode(self, value: object) -> object:
+        return value
+
+    def decode(self, stored: object) -> object:
+        return stored
+
+
+_NOTHING = _Nothing()
+_AES = AesGcmEncoder({"bench": secrets.token_bytes(32)})
+
+
+@app.task(metadata=TaskMetadata(args_encoder=_NOTHING, result_encoder=_NOTHING))
+def add_encoded(a: int) -> int:
+    """Return *a* plus one, both by an encoder."""
+    return workload.add(a)
+
+
+@app.task(metadata=TaskMetadata(args_encoder=_AES, result_encoder=_AES))
+def add_encrypted(a: int) -> int:
+    """Return *a* plus one, both encrypted."""
+    return workload.add(a)
+
+
+@app.task(unique=True)
+def add_unique(a: int) -> int:
+    """Return *a* plus one; another key for each."""
+    return workload.add(a)
+
+
+#: Each does what `add` does, with one feature more.
+FEATURES: dict[str, Task[[int], int]] = {
+    "+ encoder": add_encoded,
+    "+ encoder, AES-GCM": add_encrypted,
+    "+ unique": add_unique,
 }
-
-app = StemApp(workers=WORKERS)
-add = app.task(name="features.bare")(workload.add)
-unique = app.task(name="features.unique", unique=True)(workload.add)
-#: One for each round, with a limiter of its own: that of the last may be used up.
-limited = [
-    app.task(name=f"features.limited{number}", rate_limit="4096/s")(workload.add)
-    for number in range(64)
-]
-
-Work = Callable[[], list[TaskHandle[Any]]]
-
-
-def _lives(work: Work) -> tuple[float, float]:
-    """Return whole lives a second, and the CPU of one enqueue in microseconds."""
-    began, cpu = time.perf_counter_ns(), time.thread_time_ns()
-    handles = work()
-    cpu = time.thread_time_ns() - cpu
-    for handle in handles:
-        handle.result(PATIENCE_S)
-    ended = time.perf_counter_ns()
-    return COUNT / ((ended - began) / 1e9), cpu / COUNT / 1000
-
-
-def _each(task: Any) -> list[TaskHandle[Any]]:
-    return [task.enqueue(number) for number in range(COUNT)]
-
-
-def _first_id(number: int) -> float:
-    """Return the microseconds of a look at the id of a unique task."""
-    handle = unique.enqueue(number)
-    began = time.perf_counter_ns()
-    assert handle.id
-    took = time.perf_counter_ns() - began
-    handle.result(PATIENCE_S)
-    return took / 1000
 
 
 def measure(effort: Effort) -> list[Figure]:
-    """Return lives a second and the cost of an enqueue, and their ratios to bare."""
+    """Return each feature beside the bare task, by turns in one tree."""
+    count = effort.pick(60_000, 20_000)
+    tasks = {BARE: add, **FEATURES, AGAIN: add}
     with app:
-        rounds = iter(limited)
-        found = interleave(
+        processes.settled(os.getpid(), WORKERS)
+        runs = interleave(
             {
-                BARE: lambda: _lives(lambda: _each(add)),
-                UNIQUE: lambda: _lives(lambda: _each(unique)),
-                RATE: lambda: _lives(lambda: _each(next(rounds))),
+                name: partial(lives, StemSide(task), count)
+                for name, task in tasks.items()
             },
             effort,
         )
-        looks = [_first_id(number) for number in range(effort.pick(2_000, 200))]
-    rates = {name: [it[0] for it in runs] for name, runs in found.items()}
     figures = [
-        figure_of(f"{name}, one by one", "1/s", samples, note=NOTES.get(name, ""))
-        for name, samples in rates.items()
+        figure_of(f"{name}, whole lives", "1/s", [run.per_s for run in found])
+        for name, found in runs.items()
     ]
-    figures += [
-        figure_of(f"lives, {name} / {BARE}", "x", ratios(rates[name], rates[BARE]))
-        for name in NOTES
+    for name in (*FEATURES, AGAIN):
+        figures += _cost(name, runs[name], runs[BARE])
+    return figures
+
+
+def _cost(name: str, runs: list[Cost], bare: list[Cost]) -> list[Figure]:
+    """Return a side as ratio to the bare one, and what it adds to each life."""
+    note = "the control" if name == AGAIN else ""
+    per_s = ratios([run.per_s for run in runs], [run.per_s for run in bare])
+    more = [run.cpu_us - other.cpu_us for run, other in zip(runs, bare, strict=True)]
+    return [
+        figure_of(f"{name} / {BARE}, lives", "x", per_s, note=note),
+        figure_of(f"{name} - {BARE}, CPU per life", "µs", more, note=note),
     ]
-    figures += [
-        figure_of(f"{name}, one enqueue, CPU", "µs", [it[1] for it in runs])
-        for name, runs in found.items()
-    ]
-    note = "asks the supervisor, unless its answer is here"
-    return [*figures, figure_of("first look at handle.id", "µs", looks, note=note)]

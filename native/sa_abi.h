@@ -54,7 +54,8 @@ enum sa_state {
     SA_LEASED = 3,   /* offered to, or taken by, the owner */
     SA_HELD = 4,     /* its start was lost; the supervisor owes a verdict */
     SA_FINISHED = 5, /* terminal; the outcome is kept until it expires */
-    SA_PARKED = 6    /* no worker knows its name */
+    SA_PARKED = 6,   /* no worker knows its name */
+    SA_DRIVEN = 7    /* a canvas: S runs its parts, and says what becomes of it */
 };
 
 /* Kinds of outcome records, and of the outcome a FINISHED slot keeps. */
@@ -101,6 +102,12 @@ enum sa_task_flag {
     SA_TASK_JITTER = 128
 };
 
+/* sa_task.ties: what it has to do with other tasks. */
+enum sa_tie {
+    SA_TIE_PART = 1,  /* its end is told, and kept until it was noted */
+    SA_TIE_WHOLE = 2  /* it is run by S: DRIVEN */
+};
+
 /* sa_task.meters: limits that S's Python watches; their numbers are options. */
 enum sa_task_meter {
     SA_METER_MEMORY = 1,
@@ -112,7 +119,10 @@ enum sa_mark {
     SA_MARK_DEAD = 1,      /* owes an entry in the dead-letter store */
     SA_MARK_DELIVERED = 2, /* the outcome is in its owner's reply ring */
     SA_MARK_SPOOL_OUT = 4, /* the outcome payload is a claim check */
-    SA_MARK_WALL = 8       /* due_ns is wall time, not monotonic */
+    SA_MARK_WALL = 8,      /* due_ns is wall time, not monotonic */
+    SA_MARK_TIED = 16,     /* its end has not been noted by its canvas */
+    SA_MARK_REVOKED = 32,  /* cancelled by a revoke or a purge, and there was no */
+    SA_MARK_PURGED = 64    /* room for a payload: see sa_mark_words */
 };
 
 enum sa_event_type {
@@ -127,7 +137,9 @@ enum sa_event_type {
     SA_EVENT_PARKED = 7,
     SA_EVENT_RETRIED = 8,
     SA_EVENT_METERED = 9,     /* offered to worker: a task of sa_task_meter; a cell */
-    SA_EVENT_WATCHED = 10     /* a slot somebody asked about has finished */
+    SA_EVENT_WATCHED = 10,    /* a slot somebody asked about has finished */
+    SA_EVENT_DRIVEN = 11,     /* a whole was admitted, or found by a recovery */
+    SA_EVENT_TIED = 12        /* a part has finished: note it */
 };
 
 /* What a task claims beside a worker.  A task has at most one claim of each kind, in
@@ -154,7 +166,7 @@ struct sa_claim {
  * body.  S checks every length before it admits; the body stays opaque to S. */
 struct sa_task {
     uint8_t version, flags, priority, kind;
-    uint16_t queue_len, name_len, option_len, claim_len;
+    uint16_t queue_len, name_len, option_len, ties; /* ties: enum sa_tie */
     uint32_t body_len;
     uint8_t id[16];
     uint64_t type_hash;
@@ -167,7 +179,8 @@ struct sa_task {
     uint32_t max_retries;
     uint16_t max_crashes, meters; /* enum sa_task_meter */
     uint64_t retry_base_ns, retry_max_ns;
-    uint32_t extension_ms, spare; /* most that SA_EXTEND_LIMIT adds */
+    uint32_t extension_ms;      /* most that SA_EXTEND_LIMIT adds */
+    uint16_t claim_len, spare;
 };
 
 /* The numbers of a slot that change.  There are two copies; a bit of the slot

@@ -50,8 +50,8 @@ sa_task_check(const uint8_t *at, uint32_t len)
         !options_ok(options, task.option_len) ||
         !sa_claims_ok(options + task.option_len, task.claim_len))
         return SA_CORRUPT;
-    if (task.created_ns < 0 || task.not_before_ns < 0 || task.expires_ns < 0 ||
-        task.deadline_ns < 0)
+    if (task.ties > SA_TIE_WHOLE || task.created_ns < 0 || task.not_before_ns < 0 ||
+        task.expires_ns < 0 || task.deadline_ns < 0)
         return SA_CORRUPT;
     return SA_OK;
 }
@@ -77,6 +77,8 @@ fill(struct sa_core *core, struct sa_slot *slot, const struct sa_task *task,
         var.due_ns = task->not_before_ns;
         var.marks = SA_MARK_WALL;
     }
+    if (task->ties & SA_TIE_WHOLE)
+        state = SA_DRIVEN;
     SA_CP("admit.filled");
     sa_slot_commit(slot, state, 0, &var); /* A3: admitted */
 }
@@ -142,6 +144,8 @@ settle_in(struct sa_core *core, const struct sa_task *task, uint32_t at,
         peer->bytes += sa_extent_class_size(len);
     }
     sa_core_enqueue(core, number, 0);
+    if (task->ties & SA_TIE_WHOLE)
+        sa_core_event(core, SA_EVENT_DRIVEN, number, 0, 0, 0);
     core->arena.stats->admitted++;
     struct sa_fact fact = {.type = SA_NEWS_RECEIVED, .worker = SA_NONE};
     sa_news_add(core, number, &fact);
@@ -149,9 +153,9 @@ settle_in(struct sa_core *core, const struct sa_task *task, uint32_t at,
         sa_revoke_admitted(core, number);
 }
 
-static int
-admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
-      struct sa_peer *peer)
+int
+sa_admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
+         struct sa_peer *peer)
 {
     uint32_t len = view->head.len, reserve = peer ? core->options.child_reserve : 0;
     if (len < SA_TASK_HEAD || len > SA_RECORD_MAX)
@@ -199,7 +203,7 @@ sa_admit_ring(struct sa_core *core, struct sa_spsc *ring, uint32_t src,
         rc = sa_spsc_peek(ring, &view);
         if (rc != SA_OK)
             break;
-        rc = admit(core, &view, src, peer);
+        rc = sa_admit(core, &view, src, peer);
         if (rc != SA_OK)
             break;
         sa_spsc_next(ring, &view);

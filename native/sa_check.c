@@ -32,6 +32,7 @@ check_lists(const struct sa_core *core, uint32_t *listed)
     *listed += walk(core, &core->orphaned, SA_FINISHED, &bad);
     *listed += walk(core, &core->held, SA_HELD, &bad);
     *listed += walk(core, &core->parked, SA_PARKED, &bad);
+    *listed += walk(core, &core->driven, SA_DRIVEN, &bad);
     for (uint32_t i = 0; i < SA_PRODUCERS_MAX; i++)
         if (core->peers[i].used)
             *listed += walk(core, &core->peers[i].pending, SA_FINISHED, &bad);

@@ -72,6 +72,7 @@ sa_core_open(void *segment, uint64_t len, const struct sa_core_options *options,
     sa_list_clear(&core->orphaned);
     sa_list_clear(&core->held);
     sa_list_clear(&core->parked);
+    sa_list_clear(&core->driven);
     core->next_ns = INT64_MAX;
     return core;
 }
@@ -152,7 +153,7 @@ count_lists(struct sa_core *core)
     stats->live = sa_core_slots(core) - core->free.count - retained;
     stats->leased = leased;
     stats->delayed = stats->live - stats->ready - stats->parked - leased -
-                     core->held.count - stats->limited;
+                     core->held.count - core->driven.count - stats->limited;
     stats->last_step_ns = core->now;
     stats->steps++;
     /* Results above 1 KiB move to the spool before the arena is full. */
@@ -185,6 +186,9 @@ admit_all(struct sa_core *core, uint32_t budget)
             continue;
         if (sa_admit_ring(core, &peer->submit, peer->id, peer, budget) == SA_CORRUPT) {
             peer->quarantined = 1;
+            /* Nobody reads it any more: its writer is refused from here on (P2),
+             * and asks for another ring. */
+            sa_store_release(&peer->words->left.word, 1);
             core->arena.stats->corrupt++;
             sa_core_event(core, SA_EVENT_CORRUPT, SA_NONE, peer->id, 1, 0);
         }

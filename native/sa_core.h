@@ -113,7 +113,7 @@ struct sa_core {
     struct sa_unique unique;
     struct sa_rates rates;
     struct sa_links links;
-    struct sa_list free, delivered, orphaned, held, parked;
+    struct sa_list free, delivered, orphaned, held, parked, driven;
     struct sa_peer peers[SA_PRODUCERS_MAX];
     struct sa_actor *actors;
     struct sa_core_options options;
@@ -193,6 +193,9 @@ void sa_core_enqueue(struct sa_core *core, uint32_t slot, int in_front);
 void sa_core_timer(struct sa_core *core, uint32_t slot);
 /* Out of whatever list or heap a waiting slot is in. */
 void sa_core_unqueue(struct sa_core *core, uint32_t slot);
+/* As sa_core_revoke, where there is no room for its words: a sa_mark says them. */
+int sa_revoke_wordless(struct sa_core *core, uint32_t slot, uint32_t gen,
+                       uint32_t mark);
 /* Finish a slot that is in no list: outcome bytes are copied into the arena.
  * SA_FULL when there is no room even after eviction. */
 int sa_core_finish(struct sa_core *core, uint32_t slot, const struct sa_var *var,
@@ -236,6 +239,9 @@ void sa_revoke_recovered(struct sa_core *core);
 /* Tell the sender of a task that is not admitted why, in place of an outcome. */
 int sa_admit_answer(struct sa_peer *peer, uint64_t ticket, uint32_t kind,
                     const void *payload, uint32_t len);
+/* Take in one record: SA_OK also where its sender is told that it is refused. */
+int sa_admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
+             struct sa_peer *peer);
 int sa_admit_ring(struct sa_core *core, struct sa_spsc *ring, uint32_t src,
                   struct sa_peer *peer, uint32_t budget);
 /* `budget` SA_NONE: to the end, whatever the room for events. */

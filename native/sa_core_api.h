@@ -80,6 +80,15 @@ int sa_core_give_up(sa_core *core, uint32_t slot, uint32_t gen,
 int sa_core_unpark(sa_core *core);
 int sa_core_dead_lettered(sa_core *core, uint32_t slot, uint32_t gen);
 int sa_core_watch(sa_core *core, uint32_t slot);
+/* What has become of a DRIVEN task: SA_OK, SA_FULL (no room to say it), SA_STALE.
+ * `spooled`: the payload is a claim check. */
+int sa_core_settle_driven(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kind,
+                          const uint8_t *payload, uint32_t len, int spooled);
+/* The end of a part is written down: its slot may go. */
+int sa_core_end_noted(sa_core *core, uint32_t slot, uint32_t gen);
+/* Take in a task record that no producer sends.  SA_OK (also where the id is known
+ * already), SA_FULL (no room now), SA_CORRUPT. */
+int sa_core_submit(sa_core *core, const uint8_t *record, uint32_t len);
 
 uint32_t sa_core_find(const sa_core *core, const uint8_t *id);
 /* The same, and by the id of an enqueue that was answered with a live task's id. */
@@ -109,6 +118,9 @@ int sa_core_check(sa_core *core);
 uint32_t sa_core_oldest_ready(const sa_core *core, int64_t *since_ns);
 /* The same with those that wait in workers' mailboxes. */
 uint32_t sa_core_backlog(const sa_core *core, int64_t *since_ns);
+/* What an outcome without a payload says by its `marks`, as MessagePack: "revoked",
+ * "purged", or nothing, which stands for "expired".  Ends with a zero byte, too. */
+const uint8_t *sa_mark_words(uint32_t marks, uint32_t *len);
 int sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
                   const uint8_t *payload, uint32_t payload_len, uint32_t *count);
 /* cdef end */

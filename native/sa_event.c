@@ -14,7 +14,7 @@ static void
 owe(struct sa_core *core, uint32_t type, uint32_t slot, uint64_t b)
 {
     if (type != SA_EVENT_HELD && type != SA_EVENT_DEAD_LETTER &&
-        type != SA_EVENT_WATCHED)
+        type != SA_EVENT_WATCHED && type != SA_EVENT_DRIVEN && type != SA_EVENT_TIED)
         return;
     core->owed_count += !core->owed[slot];
     core->owed[slot] = (uint8_t)(1 + b);
@@ -48,8 +48,12 @@ tell_again(struct sa_core *core, uint32_t number, uint32_t b)
     uint32_t state = sa_slot_state(slot);
     if (state == SA_HELD)
         sa_core_event(core, SA_EVENT_HELD, number, 0, var->fault, b);
+    if (state == SA_DRIVEN)
+        sa_core_event(core, SA_EVENT_DRIVEN, number, 0, 0, 0);
     if (state != SA_FINISHED)
         return;
+    if (var->marks & SA_MARK_TIED)
+        sa_core_event(core, SA_EVENT_TIED, number, 0, 0, 0);
     if (var->marks & SA_MARK_DEAD)
         sa_core_event(core, SA_EVENT_DEAD_LETTER, number, 0, 0, 0);
     if (core->watched[number] &&

@@ -60,7 +60,7 @@ expire_results(struct sa_core *core, struct sa_list *list)
         }
         if (!sa_core_event_room(core))
             return;
-        if (sa_slot_var(slot)->marks & SA_MARK_DEAD)
+        if (sa_slot_var(slot)->marks & (SA_MARK_DEAD | SA_MARK_TIED))
             continue; /* its dead letter is not written yet */
         sa_list_remove(&core->links, list, number);
         sa_core_free_slot(core, number);

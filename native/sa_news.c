@@ -79,6 +79,9 @@ void
 sa_news_finished(struct sa_core *core, uint32_t number, struct sa_fact *fact,
                  uint32_t kind, int has_run)
 {
+    if (kind == SA_CANCELLED && !fact->len)
+        fact->payload = sa_mark_words(sa_slot_var(&core->arena.slots[number])->marks,
+                                      &fact->len);
     fact->type = kind == SA_SUCCEEDED ? SA_NEWS_SUCCEEDED
                  : kind == SA_FAILED  ? SA_NEWS_FAILED
                  : fact->len          ? SA_NEWS_CANCELLED

@@ -222,7 +222,10 @@ steal_from(struct sa_core *core, uint32_t w)
         actor->stalled = 1;
         actor->stalled_beat = sa_load_relaxed(&actor->words->status.beat_ns);
     } else {
-        actor->service_ns = core->now - actor->last_done_ns; /* credits shrink */
+        /* One credit from here on, or it would be offered the same task again: what
+         * runs there may have begun after this offer was made. */
+        int64_t took = core->now - actor->last_done_ns;
+        actor->service_ns = took > dwell ? took : dwell + 1;
     }
     return 1;
 }

@@ -106,7 +106,7 @@ sa_core_purge(sa_core *core, const uint8_t *name, uint32_t len,
         uint32_t gen = SA_WORD_GEN(slot->word);
         int rc = sa_core_revoke(core, i, gen, payload, payload_len);
         if (rc == SA_FULL) /* no room to say why: that it is gone matters more */
-            rc = sa_core_revoke(core, i, gen, NULL, 0);
+            rc = sa_revoke_wordless(core, i, gen, SA_MARK_PURGED);
         if (rc != SA_OK)
             return rc;
         ++*count;

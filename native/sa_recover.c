@@ -218,7 +218,9 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
     /* What can be owed: for an outcome its letter and its files, else nothing.  It
      * goes to its owner once more, who may have missed it. */
     sa_slot_var(slot)->marks &= state == SA_FINISHED
-                                    ? SA_MARK_WALL | SA_MARK_DEAD | SA_MARK_SPOOL_OUT
+                                    ? SA_MARK_WALL | SA_MARK_DEAD | SA_MARK_SPOOL_OUT |
+                                          SA_MARK_TIED | SA_MARK_REVOKED |
+                                          SA_MARK_PURGED
                                     : SA_MARK_WALL;
     if (state == SA_FINISHED) {
         out->finished++;
@@ -233,6 +235,8 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
                    state == SA_LEASED ? &sorting->leased : &sorting->waiting, number);
     if (state == SA_HELD)
         sa_core_event(core, SA_EVENT_HELD, number, 0, sa_slot_var(slot)->fault, 1);
+    if (state == SA_DRIVEN)
+        sa_core_event(core, SA_EVENT_DRIVEN, number, 0, 0, 0);
 }
 
 /* A leased slot: back into its worker's lease table when its start was taken, so

@@ -3,6 +3,7 @@
 
 #include "sa_bell.h"
 #include "sa_core.h"
+#include "sa_core_api.h"
 #include "sa_crash.h"
 
 static int
@@ -11,6 +12,9 @@ push(struct sa_core *core, struct sa_peer *peer, uint32_t number)
     struct sa_slot *slot = &core->arena.slots[number];
     const struct sa_var *var = sa_slot_var(slot);
     uint32_t len = slot->out_len;
+    const uint8_t *outcome =
+        len ? sa_arena_at(&core->arena, slot->out_at, len)
+            : sa_mark_words(slot->out_kind == SA_CANCELLED ? var->marks : 0, &len);
     uint8_t *payload;
     struct sa_reply reply = {
         .ticket = slot->ticket, .kind = slot->out_kind, .attempt = var->attempt,
@@ -26,8 +30,7 @@ push(struct sa_core *core, struct sa_peer *peer, uint32_t number)
         return rc;
     memcpy(payload, &reply, sizeof reply);
     if (len)
-        memcpy(payload + sizeof reply,
-               sa_arena_at(&core->arena, slot->out_at, len), len);
+        memcpy(payload + sizeof reply, outcome, len);
     struct sa_record head = {.len = (uint32_t)sizeof reply + len,
                              .kind = (uint16_t)slot->out_kind};
     sa_spsc_seal(&peer->reply, &head);

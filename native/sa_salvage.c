@@ -60,7 +60,7 @@ sa_slot_usable(struct sa_core *core, struct sa_slot *slot)
 {
     uint32_t state = sa_slot_state(slot);
     int is_over = state == SA_FINISHED;
-    if (state > SA_PARKED || sa_index_find(&core->index, slot->id) != SA_NONE)
+    if (state > SA_DRIVEN || sa_index_find(&core->index, slot->id) != SA_NONE)
         return 0;
     if (is_over && (slot->queue >= SA_QUEUES_MAX || slot->out_kind < SA_SUCCEEDED ||
                     slot->out_kind > SA_CANCELLED))

@@ -23,9 +23,10 @@ sa_core_timer(struct sa_core *core, uint32_t number)
     if (state == SA_DELAYED)
         key = var->marks & SA_MARK_WALL ? sa_core_plus(var->due_ns, -core->offset)
                                         : var->due_ns;
-    /* A held task has started already; whether it starts again is S's verdict. */
+    /* A held task has started already; whether it starts again is S's verdict.  So is
+     * when a whole ends. */
     int64_t ends_by = sa_task_ends_by(task);
-    if (ends_by && state != SA_HELD) {
+    if (ends_by && state != SA_HELD && state != SA_DRIVEN) {
         int64_t end = sa_core_plus(ends_by, -core->offset);
         key = end < key ? end : key;
     }
@@ -58,6 +59,8 @@ sa_core_enqueue(struct sa_core *core, uint32_t number, int in_front)
         sa_list_append(&core->links, &core->parked, number);
     else if (sa_slot_state(slot) == SA_HELD)
         sa_list_append(&core->links, &core->held, number);
+    else if (sa_slot_state(slot) == SA_DRIVEN)
+        sa_list_append(&core->links, &core->driven, number);
     sa_core_timer(core, number);
 }
 
@@ -73,18 +76,21 @@ sa_core_unqueue(struct sa_core *core, uint32_t number)
         sa_list_remove(&core->links, &core->parked, number);
     else if (state == SA_HELD)
         sa_list_remove(&core->links, &core->held, number);
+    else if (state == SA_DRIVEN)
+        sa_list_remove(&core->links, &core->driven, number);
     sa_heap_drop(&core->timers, number);
 }
 
-/* The oldest of `list` that may go.  Those whose dead letter is not written yet
- * stay and do not stop the others; nor does one whose event has no room. */
+/* The oldest of `list` that may go.  Those whose dead letter is not written yet, or
+ * whose end is not noted, stay and do not stop the others; nor does one whose event
+ * has no room. */
 static uint32_t
 evictable(const struct sa_core *core, const struct sa_list *list)
 {
     uint32_t number = list->first;
     for (int i = 0; i < LOOKS_PER_EVICTION && number != SA_NONE; i++) {
         uint32_t marks = sa_slot_var(&core->arena.slots[number])->marks;
-        if (!(marks & SA_MARK_DEAD) &&
+        if (!(marks & (SA_MARK_DEAD | SA_MARK_TIED)) &&
             (!(marks & SA_MARK_SPOOL_OUT) || sa_core_event_room(core)))
             return number;
         number = core->links.next[number];
@@ -233,7 +239,8 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     if (sa_slot_state(slot) == SA_LEASED)
         owner = SA_WORD_OWNER(sa_load_relaxed(&slot->word));
     int has_run = sa_slot_state(slot) == SA_HELD ||
-                  var->starts != sa_slot_var(slot)->starts;
+                  (sa_slot_state(slot) != SA_DRIVEN &&
+                   var->starts != sa_slot_var(slot)->starts);
     if (len) {
         at = sa_core_room(core, len);
         if (at == SA_NONE)
@@ -244,6 +251,7 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     int spooled = task->flags & SA_TASK_SPOOLED;
     int64_t created_ns = task->created_ns;
     int has_claims = task->claim_len != 0;
+    int is_part = task->ties & SA_TIE_PART;
     give_out(core, slot);
     slot->out_at = at;
     slot->out_kind = kind;
@@ -254,6 +262,8 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     struct sa_var last = *var;
     if (spooled)
         last.marks |= SA_MARK_SPOOL_OUT; /* files to remove with the slot */
+    if (is_part)
+        last.marks |= SA_MARK_TIED;
     /* It waits for nothing any more, and its record, which said so, goes. */
     last.due_ns = created_ns;
     last.marks |= SA_MARK_WALL;
@@ -295,6 +305,8 @@ sa_core_settle(struct sa_core *core, uint32_t number)
     uint32_t marks = sa_slot_var(slot)->marks;
     if (marks & SA_MARK_DEAD)
         sa_core_event(core, SA_EVENT_DEAD_LETTER, number, 0, 0, 0);
+    if (marks & SA_MARK_TIED)
+        sa_core_event(core, SA_EVENT_TIED, number, 0, 0, 0);
     if (core->watched[number] &&
         sa_core_event(core, SA_EVENT_WATCHED, number, 0, 0, 0) == SA_OK)
         core->watched[number] = 0;

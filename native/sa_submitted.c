@@ -118,7 +118,7 @@ cancel(struct sa_core *core, uint32_t slot, uint64_t at)
     uint32_t len = reason->len <= SA_REASON_MAX ? reason->len : 0;
     SA_CP("revoke.admitted");
     if (sa_core_revoke(core, slot, gen, reason->bytes, len) == SA_FULL)
-        (void)sa_core_revoke(core, slot, gen, NULL, 0); /* without: it needs no room */
+        (void)sa_revoke_wordless(core, slot, gen, SA_MARK_REVOKED);
     drop(revokes, at);
 }
 

@@ -91,9 +91,23 @@ take_back(sa_core *core, struct sa_slot *slot, uint32_t number)
     return sa_actor_revoke(core, actor, core->cell_of_slot[number]);
 }
 
+const uint8_t *
+sa_mark_words(uint32_t marks, uint32_t *len)
+{
+    static const uint8_t revoked[] = "\x81\xa6reason\xa7revoked";
+    static const uint8_t purged[] = "\x81\xa6reason\xa6purged";
+    static const uint8_t none[1];
+    const uint8_t *words = marks & SA_MARK_PURGED    ? purged
+                           : marks & SA_MARK_REVOKED ? revoked
+                                                     : none;
+    if (len)
+        *len = (uint32_t)strlen((const char *)words);
+    return words;
+}
+
 static int
 end_waiting(sa_core *core, uint32_t number, uint32_t gen, uint32_t kind,
-            const uint8_t *payload, uint32_t len)
+            uint32_t mark, const uint8_t *payload, uint32_t len)
 {
     struct sa_slot *slot = slot_of(core, number, gen);
     if (!slot || !take_back(core, slot, number))
@@ -103,8 +117,7 @@ end_waiting(sa_core *core, uint32_t number, uint32_t gen, uint32_t kind,
         state != SA_HELD)
         return SA_STALE;
     struct sa_var var = *sa_slot_var(slot);
-    if (kind == SA_FAILED)
-        var.marks |= SA_MARK_DEAD;
+    var.marks |= (uint16_t)(kind == SA_FAILED ? SA_MARK_DEAD : mark);
     sa_core_unqueue(core, number);
     int rc = sa_core_finish(core, number, &var, kind, payload, len);
     if (rc != SA_OK)
@@ -116,14 +129,20 @@ int
 sa_core_revoke(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
                uint32_t len)
 {
-    return end_waiting(core, number, gen, SA_CANCELLED, payload, len);
+    return end_waiting(core, number, gen, SA_CANCELLED, 0, payload, len);
+}
+
+int
+sa_revoke_wordless(sa_core *core, uint32_t number, uint32_t gen, uint32_t mark)
+{
+    return end_waiting(core, number, gen, SA_CANCELLED, mark, NULL, 0);
 }
 
 int
 sa_core_give_up(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
                 uint32_t len)
 {
-    return end_waiting(core, number, gen, SA_FAILED, payload, len);
+    return end_waiting(core, number, gen, SA_FAILED, 0, payload, len);
 }
 
 /* A worker with another set of handlers came up: try the parked ones again. */

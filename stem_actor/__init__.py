@@ -1,6 +1,7 @@
 """Background tasks that cannot be lost, cannot run away, and need no server."""
 
 from stem_actor.app import StemApp
+from stem_actor.canvas.building import chain, chord, group
 from stem_actor.control.dead_letters import DeadLetter, DeadLetters
 from stem_actor.control.queue import QueueControl, QueueInfo
 from stem_actor.control.steering import WorkerInfo
@@ -69,6 +70,7 @@ from stem_actor.model.events import (
     WorkerStopping,
 )
 from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.model.metadata import PayloadEncoder, TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.result import TaskResult
 from stem_actor.model.retry_policy import TaskRetryPolicy
@@ -77,26 +79,36 @@ from stem_actor.model.status import TaskStatus
 from stem_actor.model.stop_report import StopReport
 from stem_actor.model.unset import UNSET, Unset
 from stem_actor.observe.stream import AsyncEventStream, EventStream
+from stem_actor.payload.aes_gcm import AesGcmEncoder
+from stem_actor.payload.base64_encoder import Base64PayloadEncoder
+from stem_actor.payload.compression import CompressionEncoder
+from stem_actor.payload.encoder import JsonPayloadEncoder, TaskPayloadEncoder
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.payload.pipe import pipe_encoders
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.decorator import task
 from stem_actor.tasks.handle import TaskHandle, as_completed
 from stem_actor.tasks.outcome import ProgressSignal
+from stem_actor.tasks.signature import Immutable, Partial, Signature
 from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
 
 __all__ = (
     "UNSET",
+    "AesGcmEncoder",
     "AppNotStarted",
     "AsyncEventStream",
     "AsyncTask",
     "BackendError",
+    "Base64PayloadEncoder",
     "BoundTask",
     "BrokerError",
     "BrokerUnavailable",
     "CanvasError",
     "ChainFailed",
     "ChordFailed",
+    "CompressionEncoder",
     "DeadLetter",
     "DeadLetters",
     "DuplicateTask",
@@ -108,8 +120,12 @@ __all__ = (
     "ExponentialJitterRetryStrategy",
     "HandlerNotImportable",
     "HardTimeLimitExceeded",
+    "Immutable",
     "InvalidOptions",
+    "JsonPayloadEncoder",
     "LeaseLost",
+    "Partial",
+    "PayloadEncoder",
     "PayloadError",
     "PayloadTooLarge",
     "PayloadVersionError",
@@ -125,6 +141,7 @@ __all__ = (
     "RingInUse",
     "RingVersionMismatch",
     "SettingsError",
+    "Signature",
     "SoftTimeLimitExceeded",
     "StemApp",
     "StemError",
@@ -145,9 +162,12 @@ __all__ = (
     "TaskHandle",
     "TaskHeartbeat",
     "TaskLapsed",
+    "TaskMetadata",
     "TaskNotRegistered",
     "TaskOptions",
     "TaskOptionsDict",
+    "TaskPayloadEncoder",
+    "TaskPayloadEncoderRegistry",
     "TaskProgress",
     "TaskReceived",
     "TaskReplayed",
@@ -174,5 +194,9 @@ __all__ = (
     "WorkerStopping",
     "WorkflowsNotAttached",
     "as_completed",
+    "chain",
+    "chord",
+    "group",
+    "pipe_encoders",
     "task",
 )

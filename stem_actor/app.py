@@ -11,16 +11,18 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
-from stem_actor.actor.host.connection import Connection, attach
+from stem_actor.actor.host.attachment import Attachment
+from stem_actor.actor.host.connection import Connection
 from stem_actor.actor.host.host import RingHost
 from stem_actor.actor.host.places import Places, handlers_of
 from stem_actor.actor.host.settings import Settings, SettingsDict, settings_of
 from stem_actor.actor.tree.importing import ImportSpec
 from stem_actor.actor.worker.body import build_body
 from stem_actor.actor.worker.worker import Hooks
+from stem_actor.canvas.canvas import Canvas
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
-from stem_actor.errors import AppNotStarted, StemError
+from stem_actor.errors import AppNotStarted, BrokerUnavailable, StemError
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
@@ -76,13 +78,15 @@ class StemApp(Steering, Watching):
         Raises:
             SettingsError: With every problem at once.
         """
-        super().__init__()
         self.settings = settings_of(settings)
+        super().__init__(self.settings.encoders)
         self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
         self._imports = tuple(imports)
-        self._publisher = Publisher(self.registry)
+        self._publisher = Publisher(self.registry, encoders=self.settings.encoders)
+        self._attachment = Attachment()
         self._publisher.disconnect(self._connect)
+        self.canvas = Canvas(self._publisher)
         for each in tasks:
             self.register(each)
 
@@ -202,9 +206,8 @@ class StemApp(Steering, Watching):
             except BaseException:
                 self.registry.thaw()
                 raise
-            self._host, self._connection = host, connection
-            self._is_closed = False
-            self._publisher.connect(connection, connection)
+            self._host, self._is_closed = host, False
+            self._use(connection)
         self._listeners.start(host.directory)
         return self
 
@@ -251,6 +254,7 @@ class StemApp(Steering, Watching):
             connection, self._connection = self._connection, None
             self._publisher.disconnect(self._connect)
             self._is_closed = True
+            self._attachment.close()
         if connection is not None:
             connection.close()
         self._end_watching()
@@ -318,7 +322,12 @@ class StemApp(Steering, Watching):
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
         hooks, settings = self._hooks, self.settings
-        places = Places.of(self.registry, hooks, settings.own_strategy, self)
+        strategy, encoders = settings.own_strategy, settings.own_encoders
+        places = Places.of(self.registry, hooks, strategy, encoders, self)
+        needed = {
+            "retry_strategy": None if places.strategy else strategy,
+            "encoders": None if places.encoders else encoders,
+        }
         config = settings.supervisor_config(
             is_anonymous=directory.is_anonymous, places=places
         )
@@ -331,7 +340,7 @@ class StemApp(Steering, Watching):
                 handlers=handlers_of(self.registry),
                 hooks=(*hooks.init, *hooks.shutdown),
                 modules=(*self._imports, *places.modules),
-                strategy=None if places.strategy else settings.own_strategy,
+                unreachable={k: it for k, it in needed.items() if it is not None},
             ),
             start_method=settings.start_method,
             python=settings.python,
@@ -358,14 +367,22 @@ class StemApp(Steering, Watching):
         host.forget()
         return True
 
-    def _connect(self) -> Connection:
-        """Return a connection to a ring that is not started here."""
+    def _use(self, connection: Connection) -> None:
+        connection.encoders = self.settings.encoders
+        self._connection = connection
+        self._publisher.connect(connection, connection)
+
+    def _connect(self, *, patiently: bool = True) -> Connection:
+        """Return a connection to a ring that is not started here; see ``Connect``."""
         directory = self._running_ring()
-        with self._lock:
+        if not self._lock.acquire(blocking=patiently):
+            raise BrokerUnavailable("another thread is attaching to the ring")
+        try:
             if self._connection is None:
-                self._connection = attach(directory)
-                self._publisher.connect(self._connection, self._connection)
-            connection = self._connection
+                self._use(self._attachment.connect(directory, patiently=patiently))
+            connection = self.connection
+        finally:
+            self._lock.release()
         self._listeners.start(directory)
         return connection
 

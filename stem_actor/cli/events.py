@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from stem_actor.cli.output import Output, printable
-from stem_actor.cli.target import connected, takes_ring, task_id
+from stem_actor.cli.target import connected, encoders, takes_ring, task_id
 from stem_actor.model.error import TaskError
 from stem_actor.model.events import Event, EventsDropped
 from stem_actor.observe.reading import EVENTS
@@ -45,7 +45,8 @@ def command(
     with connected(directory):
         pass  # says why, if nobody runs it
     output = Output(as_json=as_json)
-    with EventStream(Subscription(directory, classes, raw)) as stream:
+    subscription = Subscription(directory, classes, raw, encoders=encoders())
+    with EventStream(subscription) as stream:
         try:
             stream.until_ready()
             click.echo("listening; Ctrl-C ends", err=True)

@@ -11,17 +11,27 @@ from typing import Final
 import click
 import psutil
 
-from stem_actor.actor.host.connection import Connection, attach
+from stem_actor.actor.host.attachment import attach
+from stem_actor.actor.host.connection import Connection
 from stem_actor.cli.application import find_app
 from stem_actor.errors import BrokerUnavailable, SettingsError
 from stem_actor.ids import parse_id
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
-__all__ = ["connected", "ring_url", "takes_ring", "takes_traceback", "task_id"]
+__all__ = [
+    "connected",
+    "encoders",
+    "ring_url",
+    "takes_ring",
+    "takes_traceback",
+    "task_id",
+]
 
 Command = Callable[..., int]
 
 _SHOWN: Final = 10
+_ENCODERS: Final = "stem_actor.encoders"  # in the command's context
 
 
 def takes_ring(command: Command) -> Command:
@@ -77,10 +87,18 @@ def connected(directory: RingDirectory) -> Iterator[Connection]:
         raise BrokerUnavailable(
             f"the supervisor of the ring at {directory.path} does not answer: {error}"
         ) from error
+    connection.encoders = encoders()
     try:
         yield connection
     finally:
         connection.close()
+
+
+def encoders() -> TaskPayloadEncoderRegistry | None:
+    """Return those of the app that ``--app`` names; None: payloads stay as they are."""
+    context = click.get_current_context(silent=True)
+    found = None if context is None else context.meta.get(_ENCODERS)
+    return found if isinstance(found, TaskPayloadEncoderRegistry) else None
 
 
 def _not_running(directory: RingDirectory) -> BrokerUnavailable:
@@ -143,4 +161,6 @@ def _ring_of(
         raise click.UsageError("say which ring: either --ring NAME or --app MODULE:APP")
     if ring is not None:
         return parse_ring_url(ring_url(ring))
-    return find_app(str(application), with_traceback=with_traceback).directory
+    app = find_app(str(application), with_traceback=with_traceback)
+    click.get_current_context().meta[_ENCODERS] = app.settings.encoders
+    return app.directory

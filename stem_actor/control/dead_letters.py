@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from stem_actor.clock import SystemClock
-from stem_actor.errors import PayloadError, StemError
+from stem_actor.errors import EncoderNotRegistered, PayloadError, StemError
 from stem_actor.ids import format_id, parse_id
 from stem_actor.model.duration import Duration, from_wall_ns, to_ns, to_wall_ns
 from stem_actor.model.error import TaskError
+from stem_actor.payload.encoder import ARGS_ENCODER, decode
 from stem_actor.payload.wire import unpack
-from stem_actor.ring.record import SPOOLED, unpack_record
-from stem_actor.tasks.outcome import unpack_failure
+from stem_actor.ring.record import ARGS_HEADERS_META, SPOOLED, unpack_record
+from stem_actor.tasks.outcome import read_failure, unpack_failure
 from stem_actor.tasks.ports import Connection
 
 __all__ = ["DeadLetter", "DeadLetters", "Replay"]
@@ -94,13 +95,25 @@ class DeadLetters:
         """
         Return the task's arguments, with headers and meta where it has some.
 
+        Encoded arguments are decoded, unless the connection has no encoders.
+
         Raises:
             ValueError: If *task_id* is no task id.
             StemError: If there is no such entry.
             PayloadError: If they are no longer kept, or cannot be read.
+            EncoderNotRegistered: If the connection's encoders do not know theirs.
         """
         row = self._known_row(parse_id(task_id))
-        return unpack(self._connection.unspool(unpack_record(row["record"]).body))
+        record = unpack_record(row["record"])
+        body = unpack(self._connection.unspool(record.body))
+        encoders = self._connection.encoders
+        if encoders is None or record.head.kind != ARGS_HEADERS_META:
+            return body
+        match body:
+            case [args, dict() as headers, meta] if ARGS_ENCODER in headers:
+                encoder = encoders.resolve_args(str(headers[ARGS_ENCODER]))
+                return [decode(encoder, args, path="args"), headers, meta]
+        return body
 
     def replay(
         self,
@@ -208,13 +221,20 @@ class DeadLetters:
 
     def _error(self, row: Mapping[str, Any]) -> TaskError:
         try:
-            return unpack_failure(row["error"])
+            return self._decoded(row["error"])
         except PayloadError:  # a list cuts long ones off
             whole = self._row(row["id"])
         try:
-            return TaskError() if whole is None else unpack_failure(whole["error"])
+            return TaskError() if whole is None else self._decoded(whole["error"])
         except PayloadError as error:
             return TaskError(type="Unreadable", message=f"the entry's error: {error}")
+
+    def _decoded(self, payload: bytes) -> TaskError:
+        clear = unpack_failure(payload)
+        try:
+            return read_failure(payload, self._connection.encoders)[0]
+        except (PayloadError, EncoderNotRegistered) as error:
+            return replace(clear, message=f"({error})")  # one of many must not hide all
 
     def _replay(self, task_id: bytes, delay_ns: int) -> Replay | None:
         row = self._row(task_id)

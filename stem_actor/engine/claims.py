@@ -24,6 +24,7 @@ _KEY_BYTES: Final = 16
 #: Of two enqueues of one thing these may differ: they say where it came from.
 _TRANSPORT: Final = frozenset({"traceparent", "tracestate", "baggage"})
 _OWN: Final = "stem."
+_MARK: Final = "stem-"  # of a header that is ours: which encoder made the arguments
 #: Meta by which a caller names the key itself; the first wins.
 _NAMED: Final = ("stem.unique.override", "uniqueKey")
 
@@ -88,7 +89,7 @@ class UniqueKey:
         """Return the packed claim of one enqueue, whose values all have a wire form."""
         parts: list[object] = [self._name, self._queue, args, headers, meta]
         if headers:
-            parts[3] = {it: headers[it] for it in headers if it not in _TRANSPORT}
+            parts[3] = {it: headers[it] for it in headers if not _is_transport(it)}
         if meta:
             parts[4] = {it: meta[it] for it in meta if it[:5] != _OWN}
             parts = next(([meta[it]] for it in _NAMED if _is_key(meta.get(it))), parts)
@@ -96,6 +97,10 @@ class UniqueKey:
             self._front
             + hashlib.blake2b(_encode(parts), digest_size=_KEY_BYTES).digest()
         )
+
+
+def _is_transport(header: str) -> bool:
+    return header in _TRANSPORT or header.startswith(_MARK)
 
 
 def _is_key(value: object) -> bool:

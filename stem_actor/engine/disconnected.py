@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final, Protocol
 
-from stem_actor.errors import AppNotStarted
+from stem_actor.errors import AppNotStarted, BrokerUnavailable
 from stem_actor.model.status import TaskStatus
 from stem_actor.tasks.ports import Connection, PendingHandle
 
-__all__ = ["Disconnected", "not_started"]
+__all__ = ["Connect", "Disconnected", "not_started"]
+
+#: Between two steps towards a supervisor, in an event loop.
+_STEP_S: Final = 0.01
+_ANSWER_NS: Final = 10 * 10**9
+
+
+class Connect(Protocol):
+    """How a connection is come by."""
+
+    def __call__(self, *, patiently: bool = True) -> Connection:
+        """
+        Return a connection; not *patiently*: take a step towards one, without a wait.
+
+        Raises:
+            AppNotStarted: If there is nothing to connect to.
+            BrokerUnavailable: If nobody is there, or there was no answer yet.
+        """
+        ...
 
 
 class Disconnected:
@@ -19,8 +40,17 @@ class Disconnected:
     *connect* raises ``AppNotStarted``.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Connect) -> None:
         self._connect = connect
+
+    def approach(self) -> None:
+        """
+        Take a step towards a connection; never waits.
+
+        Raises:
+            BrokerUnavailable: As long as there is none.
+        """
+        self._connect(patiently=False)
 
     def submit(
         self, head: bytes, body: bytes, *, queue: str, timeout_ns: int
@@ -50,7 +80,27 @@ class Disconnected:
         return self._connect().wait(handle, timeout_ns)
 
     async def wait_async(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
-        return await self._connect().wait_async(handle, timeout_ns)
+        """
+        As ``wait``; False, too, if nobody has answered in that time.
+
+        Raises:
+            BrokerUnavailable: If nobody has answered for 10 s.
+        """
+        began_ns = time.monotonic_ns()
+        while True:
+            try:
+                connection = self._connect(patiently=False)
+                break
+            except BrokerUnavailable:
+                waited_ns = time.monotonic_ns() - began_ns
+                if timeout_ns is not None and waited_ns >= timeout_ns:
+                    return False
+                if waited_ns >= _ANSWER_NS:
+                    raise
+            await asyncio.sleep(_STEP_S)
+        waited_ns = time.monotonic_ns() - began_ns
+        left_ns = None if timeout_ns is None else max(0, timeout_ns - waited_ns)
+        return await connection.wait_async(handle, left_ns)
 
     def status(self, task_id: bytes) -> TaskStatus | None:
         return self._connect().status(task_id)
@@ -62,7 +112,7 @@ class Disconnected:
         return self._connect().identify(task_id)
 
 
-def not_started() -> Connection:
+def not_started(*, patiently: bool = True) -> Connection:
     """Raise AppNotStarted, with the remedy."""
     raise AppNotStarted(
         "the app is not started",

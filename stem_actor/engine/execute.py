@@ -34,7 +34,7 @@ def execute(
         runtime: The worker's side of it.
         strategy: The rule for delays where no policy is in force.
     """
-    context = TaskContext(task.name, delivery, runtime, task.dispatcher)
+    context = TaskContext(task.name, delivery, runtime, task.dispatcher, task.encoders)
     token = CURRENT.set(context)
     try:
         return Report(_SUCCEEDED, task.runner(context))
@@ -52,7 +52,7 @@ async def aexecute(
     strategy: RetryStrategy = DEFAULT_STRATEGY,
 ) -> Report:
     """As ``execute``, for a coroutine handler; run it as an asyncio task of its own."""
-    context = TaskContext(task.name, delivery, runtime, task.dispatcher)
+    context = TaskContext(task.name, delivery, runtime, task.dispatcher, task.encoders)
     token = CURRENT.set(context)
     try:
         return Report(_SUCCEEDED, await task.runner(context))

@@ -206,11 +206,12 @@ def _packed(context: TaskContext, error: TaskError, reason: Reason) -> bytes:
     """Return *error*, its verdict, and the meta that the handler had written."""
     facts = {VERDICT: _verdict(context, reason, error.meta.get("exitStatus"))}
     error = replace(error, meta={**error.meta, **facts})
+    encoder = context.encoders.result
     try:
-        return pack_failure(error, meta=context.written_meta)
+        return pack_failure(error, meta=context.written_meta, encoder=encoder)
     except Exception as refused:  # any object may be in there; the error comes first
         words = {**error.meta, "metaRefused": f"{type(refused).__name__}: {refused}"}
-        return pack_failure(replace(error, meta=words))
+        return pack_failure(replace(error, meta=words), encoder=encoder)
 
 
 def _verdict(

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.clock import Clock
 from stem_actor.engine.children import CHILD_RESULTS, inherited
-from stem_actor.engine.claims import CLAIM_BYTES, UniqueKey
+from stem_actor.engine.claims import UniqueKey
+from stem_actor.engine.disconnected import Disconnected
+from stem_actor.engine.frame import THREE, Frame
 from stem_actor.engine.head import build_head, check_options
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull
 from stem_actor.ids import parse_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
+from stem_actor.payload.encoder import ARGS_ENCODER, pack_encoded_args
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.wire import pack_args, pack_value
 from stem_actor.policy.merge import merge_options
-from stem_actor.ring.record import ARGS_HEADERS_META, TaskHead
+from stem_actor.ring.record import ARGS, ARGS_HEADERS_META
 from stem_actor.tasks.context import CURRENT, TaskContext
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.handle import TaskHandle
@@ -28,14 +33,13 @@ from stem_actor.tasks.ports import ResultSource, Submitter
 from stem_actor.tasks.task import Task
 from stem_actor.tasks.unique_handle import UniqueHandle
 
-__all__ = ["Line", "RingLane"]
+__all__ = ["Frame", "Line", "RingLane"]
 
 Args = dict[str, object]
 T = TypeVar("T")
 
 _BATCH: Final = 1024
 _DEFAULTS: Final = TaskEnqueueOptions()
-_THREE: Final = b"\x93"  # a MessagePack array of three: arguments, headers, meta
 
 # Bounds of the pause between two tries of an ``apublish`` that finds no room.
 _PAUSE_S: Final = 0.001
@@ -57,24 +61,8 @@ class Line(Protocol):
     @property
     def exceptions(self) -> ExceptionCatalog: ...
 
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """All of a submission but its arguments."""
-
-    head: bytes
-    tail: bytes  # packed headers and meta; empty: the body is arguments alone
-    submitter: Submitter
-    source: ResultSource
-    timeout_ns: int
-    claim: Callable[[Args], bytes] | None  # of a unique task: the end of its head
-
-    def head_of(self, args: Args) -> bytes:
-        return self.head if self.claim is None else self.head + self.claim(args)
-
-    def body(self, args: Args) -> bytes:
-        packed = pack_args(args)
-        return _THREE + packed + self.tail if self.tail else packed
+    @property
+    def encoders(self) -> TaskPayloadEncoderRegistry: ...
 
 
 class RingLane:
@@ -83,6 +71,10 @@ class RingLane:
 
     ``publish`` is a closure over everything that is known beforehand. It leaves the
     hot path for whatever is not: instants, headers and meta, and runs in handlers.
+
+    Attributes:
+        reader: Reads the outcomes of its tasks.
+        encoders: What it encodes by; a task that is attached again has others.
     """
 
     def __init__(
@@ -106,18 +98,25 @@ class RingLane:
         check_options(f"{task.place}: task {task.name}", merged, enqueue, refused)
         self._line = line
         self._options = enqueue or _DEFAULTS
+        self.encoders, encoder = task.encoders, task.encoders.args
+        # Arguments that an encoder has made bear its mark, a header; plain ones none.
+        self._marks = {} if encoder is None else {ARGS_ENCODER: encoder.id}
+        self._pack: Callable[[Args], bytes] = (
+            pack_args if encoder is None else partial(pack_encoded_args, encoder)
+        )
+        kind = ARGS_HEADERS_META if self._marks else ARGS
         self._merged = merged
-        self._head = build_head(task.name, merged)
         self._unique: UniqueKey | None = None
         self._handle: type[TaskHandle[Any]] = TaskHandle
         if merged.unique:
             for_ns = merged.unique_for_ns or 0
             self._unique = UniqueKey(task.name, merged.queue, for_ns)
             self._handle = UniqueHandle
-        self._packed_head = self._pack(self._head)
+        self._head = build_head(task.name, merged, kind=kind)
+        self._packed_head = self._head.pack()
         # The value that an ignored result leaves fits no annotation but None's.
         returns = None if merged.ignore_result else task.binder.returns
-        self._reader = OutcomeReader(returns, line.exceptions)
+        self.reader: Final = OutcomeReader(returns, line.exceptions, line.encoders)
         on_full = self._options.on_full
         self._timeout_ns = 0 if on_full == "raise" else self._options.enqueue_timeout_ns
         self._is_static = self._options.task_id is None and all(
@@ -143,10 +142,9 @@ class RingLane:
         not_before: datetime | Duration | None = None,
     ) -> TaskHandle[Any]:
         """Publish with what may differ from call to call."""
-        frame = self._frame(headers, meta, not_before)
-        body = frame.body(args)
-        head, timeout_ns = frame.head_of(args), _bounded(frame.timeout_ns)
-        return self._send(frame, body, timeout_ns, head=head)
+        frame = self.frame(headers, meta, not_before)
+        body, timeout_ns = frame.body(args), _bounded(frame.timeout_ns)
+        return self._send(frame, body, timeout_ns, head=frame.head_of(args))
 
     def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
         """
@@ -156,14 +154,14 @@ class RingLane:
             QueueFull: If there is no room for all; a note says how many got through.
             BrokerUnavailable: Likewise, if nobody runs the ring.
         """
-        frame = self._frame(None, None, None)
+        frame = self.frame(None, None, None)
         if frame.claim is not None:
             return self._publish_each(frame, list(maps))
         bodies = [frame.body(args) for args in maps]
         if len(bodies) > 1 and self._options.task_id is not None:
             raise ValueError("one task_id cannot stand for more than one task")
         handles: list[TaskHandle[Any]] = []
-        reader, source = self._reader, frame.source
+        reader, source = self.reader, frame.source
         timeout_ns = _bounded(frame.timeout_ns)
         while len(handles) < len(bodies):
             batch = bodies[len(handles) : len(handles) + _BATCH]
@@ -183,10 +181,12 @@ class RingLane:
 
     async def apublish(self, args: Args) -> TaskHandle[Any]:
         """Publish; waits for room without blocking the event loop."""
-        frame = self._frame(None, None, None)
+        frame = self.frame(None, None, None)
         body, submitter = frame.body(args), frame.submitter
         own_head = frame.head_of(args)
         end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
+        if isinstance(submitter, Disconnected):
+            await self._patiently(end_ns, submitter.approach)
         # Once, not at each try: a large body is written to a file.
         head, claim = await self._patiently(
             end_ns, lambda: submitter.stow(own_head, body)
@@ -199,7 +199,7 @@ class RingLane:
             submitter.discard(claim)  # none of them comes after an acceptance
             raise
 
-    def _publish_each(self, frame: _Frame, maps: list[Args]) -> list[TaskHandle[Any]]:
+    def _publish_each(self, frame: Frame, maps: list[Args]) -> list[TaskHandle[Any]]:
         """Publish tasks of which each has a head of its own."""
         bodies = [frame.body(args) for args in maps]
         heads = [frame.head_of(args) for args in maps]
@@ -229,14 +229,15 @@ class RingLane:
             pause_s = min(2 * pause_s, _PAUSE_MAX_S)
 
     def _hot_path(self) -> Callable[[Args], TaskHandle[Any]]:
-        line, reader, slow = self._line, self._reader, self.publish_with
+        line, reader, slow = self._line, self.reader, self.publish_with
         head, queue, timeout_ns = self._packed_head, self._head.queue, self._timeout_ns
         current, running_loop = CURRENT.get, asyncio._get_running_loop
+        pack = self._hot_pack()
 
         def publish(args: Args) -> TaskHandle[Any]:
             if current() is not None:
                 return slow(args)
-            body = pack_args(args)
+            body = pack(args)
             raw_id, ticket = line.submitter.submit(
                 head,
                 body,
@@ -250,42 +251,58 @@ class RingLane:
 
         return publish
 
+    def _hot_pack(self) -> Callable[[Args], bytes]:
+        """Return what makes a body without headers and meta of the caller's."""
+        encode, tail = self._pack, _tail(self._marks, {})
+        if not tail:
+            return encode
+
+        def pack(args: Args) -> bytes:
+            return THREE + encode(args) + tail
+
+        return pack
+
     def _send(
-        self, frame: _Frame, body: bytes, timeout_ns: int, *, head: bytes | None = None
+        self, frame: Frame, body: bytes, timeout_ns: int, *, head: bytes | None = None
     ) -> TaskHandle[Any]:
         """*head*: if it is another than that of the frame."""
         raw_id, ticket = frame.submitter.submit(
             head or frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
         )
         kind = self._handle if frame.source is not CHILD_RESULTS else TaskHandle
-        handle: TaskHandle[Any] = kind(raw_id, frame.source, self._reader)
+        handle: TaskHandle[Any] = kind(raw_id, frame.source, self.reader)
         frame.source.attach(ticket, handle)
         return handle
 
-    def _frame(
+    def frame(
         self,
         headers: Mapping[str, str] | None,
         meta: Mapping[str, object] | None,
         not_before: datetime | Duration | None,
-    ) -> _Frame:
+    ) -> Frame:
+        """Return what a submission here and now consists of beside its arguments."""
         parent = CURRENT.get()
         submitter = None if parent is None else parent.runtime.submitter
         if parent is None or submitter is None:  # not in a worker
-            return _Frame(
+            headers = self._marked(headers or {})
+            return Frame(
                 self._head_bytes(not_before, headers, meta, 0),
-                _tail(headers or {}, meta or {}),
+                self._pack,
+                _tail(headers, meta or {}),
                 self._line.submitter,
                 self._line.source,
                 self._timeout_ns,
-                self._claim(headers or {}, meta or {}),
+                self._claim(headers, meta or {}),
             )
         headers, meta = inherited(
             parent, headers or {}, meta or {}, lineage=self._options.add_to_parent
         )
-        return _Frame(
+        headers = self._marked(headers)
+        return Frame(
             self._head_bytes(
                 not_before, headers, meta, parent.delivery.head.deadline_ns
             ),
+            self._pack,
             _tail(headers, meta),
             submitter,
             CHILD_RESULTS,
@@ -301,12 +318,12 @@ class RingLane:
             return None
         return lambda args: unique.claim(args, headers, meta)
 
-    def _pack(self, head: TaskHead) -> bytes:
-        """Return *head* without its unique claim, which comes last and differs."""
-        if self._unique is None:
-            return head.pack()
-        room = bytes(CLAIM_BYTES)
-        return replace(head, claims=head.claims + room).pack()[:-CLAIM_BYTES]
+    def _marked(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return *headers* with the mark of this lane's encoder, and no other one."""
+        if not self._marks and ARGS_ENCODER not in headers:
+            return headers
+        others = {k: v for k, v in headers.items() if k != ARGS_ENCODER}
+        return {**others, **self._marks}
 
     def _head_bytes(
         self,
@@ -317,7 +334,10 @@ class RingLane:
     ) -> bytes:
         """*deadline_ns* is the parent's, 0: none."""
         has_tail = bool(headers or meta)
-        if self._is_static and not (has_tail or not_before or deadline_ns):
+        is_as_packed = has_tail == (self._head.kind == ARGS_HEADERS_META)
+        has_group = bool(headers) and self._merged.group_rate is not None
+        is_as_packed = is_as_packed and not has_group  # which one, the headers say
+        if self._is_static and is_as_packed and not (not_before or deadline_ns):
             return self._packed_head
         options, now_ns = self._options, self._line.clock.wall_ns()
         start_ns = options.not_before_ns(now_ns)
@@ -326,18 +346,18 @@ class RingLane:
         own_ns = options.deadline_ns(now_ns) or 0
         deadlines = [ns for ns in (own_ns, deadline_ns) if ns]
         head = self._head
-        if headers and self._merged.group_rate is not None:  # they may say which group
+        if has_group:
             head = build_head(head.name, self._merged, headers=headers)
         head = replace(
             head,
-            kind=ARGS_HEADERS_META if has_tail else self._head.kind,
+            kind=ARGS_HEADERS_META if has_tail else ARGS,
             not_before_ns=start_ns,
             expires_ns=options.expires_ns(now_ns) or 0,
             deadline_ns=min(deadlines, default=0),
         )
         if options.task_id is not None:
             head = replace(head, task_id=parse_id(options.task_id))
-        return self._pack(head)
+        return head.pack()
 
 
 def _tail(headers: Mapping[str, str], meta: Mapping[str, object]) -> bytes:

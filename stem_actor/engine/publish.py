@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any, Final, cast
 
 from stem_actor.clock import Clock, SystemClock
-from stem_actor.engine.disconnected import Disconnected, not_started
+from stem_actor.engine.disconnected import Connect, Disconnected, not_started
 from stem_actor.engine.head import policy_of
 from stem_actor.engine.lane import RingLane
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.lowering import lower
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.handle import TaskHandle
-from stem_actor.tasks.ports import Connection, ResultSource, Submitter
+from stem_actor.tasks.ports import ResultSource, Submitter
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
 
@@ -34,6 +35,7 @@ class Publisher:
         registry: The tasks that may be enqueued by name.
         exceptions: What handles may rebuild.
         clock: Tells the time of countdowns.
+        encoders: The encoders of the app.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Publisher:
         exceptions: ExceptionCatalog | None = None,
         *,
         clock: Clock = _SYSTEM_CLOCK,
+        encoders: TaskPayloadEncoderRegistry | None = None,
     ) -> None:
         self.registry = registry
+        self.encoders = encoders or TaskPayloadEncoderRegistry()
         self.exceptions = exceptions or ExceptionCatalog()
         self.clock = clock
         self._lanes: dict[Task[Any, Any], RingLane] = {}
@@ -60,7 +64,7 @@ class Publisher:
         self.submitter = submitter
         self.source = source
 
-    def disconnect(self, connect: Callable[[], Connection]) -> None:
+    def disconnect(self, connect: Connect) -> None:
         """Call *connect* at every publish from now on; it connects, or raises."""
         self.submitter = self.source = Disconnected(connect)
 
@@ -71,7 +75,7 @@ class Publisher:
         if options is not None:
             return RingLane(self, task, enqueue=options)
         lane = self._lanes.get(task)
-        if lane is None:
+        if lane is None or lane.encoders is not task.encoders:
             lane = self._lanes[task] = RingLane(self, task)
         return lane
 
@@ -103,6 +107,16 @@ class Publisher:
             else:
                 handles += [self.enqueue_call(call) for call, _args in group]
         return handles
+
+    def lane_of(self, call: TaskCall) -> RingLane:
+        """
+        Return the lane for *call*.
+
+        Raises:
+            TaskNotRegistered: If no task has its name.
+            SettingsError: If its options cannot be honoured.
+        """
+        return self._lane_of(self.registry.get(call.name), call)
 
     def _lane_of(self, task: Task[Any, Any], call: TaskCall) -> RingLane:
         if call.options is None and call.enqueue_options is None:

@@ -23,7 +23,7 @@ class TaskResult(Generic[R_co]):
         task_id: The task's id as text.
         status: The last status seen; None if none was seen before the time-out.
         value: The decoded result if the task succeeded, else None.
-        raw_payload: The result as it was stored.
+        raw_payload: The result as plain values, decoded if an encoder had made it.
         timed_out: Whether the wait ended before the task did.
     """
 

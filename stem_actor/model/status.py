@@ -21,7 +21,8 @@ class TaskStatus:
     Attributes:
         id: The task's id as text.
         state: Where it is in its life.
-        payload: The stored result, a wire value; None until it has succeeded.
+        payload: The stored result, a wire value; None until it has succeeded. It is
+            decoded, unless whoever asked has no encoders.
         error: The latest error; None if there was none.
         meta: Facts kept with the task, wire values only.
         attempt: 0-based number of the try that this status speaks of.

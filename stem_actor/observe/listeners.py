@@ -12,6 +12,7 @@ from typing import Any, Final
 from stem_actor.model.events import Event
 from stem_actor.observe.stream import EventStream
 from stem_actor.observe.subscription import Subscription
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.directory import RingDirectory
 
 __all__ = ["Listener", "Listeners"]
@@ -32,7 +33,9 @@ class Listeners:
     program stays without threads, so that it can be forked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encoders: TaskPayloadEncoderRegistry | None = None) -> None:
+        """*encoders* decode what events tell; None: they stay as they are."""
+        self._encoders = encoders
         self._entries: tuple[tuple[tuple[type[Event], ...], Listener], ...] = ()
         self._lock = threading.Lock()
         self._subscription: Subscription | None = None
@@ -63,7 +66,9 @@ class Listeners:
         with self._lock:
             if not self._entries or self._subscription is not None:
                 return
-            subscription = Subscription(directory, self._classes(), None)
+            subscription = Subscription(
+                directory, self._classes(), None, encoders=self._encoders
+            )
             self._subscription = subscription
             self._thread = threading.Thread(
                 target=self._run,

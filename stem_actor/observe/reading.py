@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from stem_actor.errors import PayloadError
+from stem_actor.errors import EncoderNotRegistered, PayloadError
 from stem_actor.ids import format_id
 from stem_actor.model.duration import from_wall_ns
 from stem_actor.model.error import TaskError
@@ -34,12 +35,13 @@ from stem_actor.model.events import (
     WorkerStopping,
 )
 from stem_actor.model.state import TaskState
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.core import Fault
 from stem_actor.ring.news import NO_WORKER, News, NewsType, unpack_news
 from stem_actor.ring.producer import Kind
 from stem_actor.ring.spool import Spool, is_claim
 from stem_actor.tasks.outcome import (
-    kept_meta,
+    read_failure,
     unpack_cancellation,
     unpack_failure,
     unpack_progress,
@@ -114,10 +116,14 @@ class EventReader:
 
     Args:
         spool: Where a large error lies.
+        encoders: What decodes errors and progress; None: they stay as they are.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(
+        self, spool: Spool, encoders: TaskPayloadEncoderRegistry | None = None
+    ) -> None:
         self._spool = spool
+        self._encoders = encoders
 
     def read(self, record: bytes) -> Event:
         """
@@ -166,7 +172,7 @@ class EventReader:
                 facts["level"] = "hard" if news.kind else "soft"
                 facts["limit"] = news.value / 1e9 if news.value else None
             case NewsType.PROGRESS:
-                facts["percent"], facts["data"] = _progress(news.payload)
+                facts["percent"], facts["data"] = self._progress(news.payload)
             case NewsType.HEARTBEAT:
                 facts["extends"] = news.value / 1e9
             case NewsType.RUN_ENDED:
@@ -178,13 +184,25 @@ class EventReader:
             if is_claim(payload):
                 payload = self._spool.get(payload)
             error = unpack_failure(payload)
-            facts["meta"] = kept_meta(payload)
+            try:
+                error, facts["meta"] = read_failure(payload, self._encoders)
+            except (PayloadError, EncoderNotRegistered) as refused:
+                error = replace(error, message=f"({refused})")
         except PayloadError as refused:
             error = TaskError.from_exception(refused)
         facts["error"] = error
         verdict = error.verdict
         if "worker" not in facts and verdict is not None:
             facts.update(worker=verdict.worker, pid=verdict.pid)
+
+    def _progress(self, payload: bytes) -> tuple[float, object]:
+        for encoders in (self._encoders, None):  # the percent is clear, at least
+            try:
+                signal = unpack_progress(payload, encoders)
+            except (PayloadError, EncoderNotRegistered):
+                continue
+            return signal.percent, signal.data
+        return 0.0, None
 
     @staticmethod
     def _of_worker(news: News) -> Event:
@@ -212,11 +230,3 @@ def _cancellation(payload: bytes) -> tuple[str, str | None]:
         return unpack_cancellation(payload)
     except PayloadError:  # a wild write of its worker
         return "unreadable", None
-
-
-def _progress(payload: bytes) -> tuple[float, object]:
-    try:
-        signal = unpack_progress(payload)
-    except PayloadError:
-        return 0.0, None
-    return signal.percent, signal.data

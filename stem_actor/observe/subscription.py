@@ -15,6 +15,7 @@ import msgspec
 from stem_actor.errors import BrokerUnavailable, PayloadError, RingError, StemError
 from stem_actor.model.events import Event, EventsDropped
 from stem_actor.observe.reading import EventReader, wanted_by
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.news import split_news
 from stem_actor.ring.spool import Spool
@@ -40,6 +41,7 @@ class Subscription:
         directory: Of the ring.
         classes: What is asked for, with derived classes.
         task_id: Only of this task; None: of all, and of workers.
+        encoders: What decodes what they tell; None: it stays as it is.
 
     Attributes:
         events: What has come and was not taken.
@@ -53,13 +55,15 @@ class Subscription:
         directory: RingDirectory,
         classes: tuple[type[Event], ...],
         task_id: bytes | None,
+        *,
+        encoders: TaskPayloadEncoderRegistry | None = None,
     ) -> None:
         self.events: deque[Event] = deque()
         self.dropped = self.gaps = 0
         self.ready = threading.Event()
         self._pid = os.getpid()
         self._directory = directory
-        self._reader = EventReader(Spool(directory.spool, _ANY_SIZE))
+        self._reader = EventReader(Spool(directory.spool, _ANY_SIZE), encoders)
         self._ids = None if task_id is None else [task_id]
         self._line: socket.socket | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

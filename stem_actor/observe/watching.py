@@ -13,6 +13,7 @@ from stem_actor.observe.listeners import Listeners
 from stem_actor.observe.reading import EventKind, kinds_of
 from stem_actor.observe.stream import AsyncEventStream, EventStream
 from stem_actor.observe.subscription import Subscription
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.directory import RingDirectory
 
 __all__ = ["Watching"]
@@ -30,8 +31,10 @@ class Watching(ABC):
     some with it. What a task has come to is kept in its status.
     """
 
-    def __init__(self) -> None:
-        self._listeners = Listeners()
+    def __init__(self, encoders: TaskPayloadEncoderRegistry) -> None:
+        """*encoders* decode what events tell of errors and progress."""
+        self._encoders = encoders
+        self._listeners = Listeners(encoders)
         self._streams: weakref.WeakSet[EventStream | AsyncEventStream] = (
             weakref.WeakSet()
         )
@@ -132,4 +135,5 @@ class Watching(ABC):
         self, task_id: str | None, types: Iterable[EventKind]
     ) -> Subscription:
         raw_id = None if task_id is None else parse_id(task_id)
-        return Subscription(self._running_ring(), kinds_of(types), raw_id)
+        classes, ring = kinds_of(types), self._running_ring()
+        return Subscription(ring, classes, raw_id, encoders=self._encoders)

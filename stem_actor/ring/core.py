@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from stem_actor.errors import RingError
 from stem_actor.ring.native import Status, ffi, lib, raise_for
+from stem_actor.ring.numbers import EventType, Fault, State
 from stem_actor.ring.segment import Segment, create_segment
 
 __all__ = [
@@ -42,46 +43,6 @@ _ID_AT: Final = 8
 #: queue, in units of four bytes.
 _STATE_AT: Final = 7
 _QUEUE_AT: Final = 17
-
-
-class State:
-    """The numbers of ``enum sa_state``."""
-
-    FREE: Final = 0
-    READY: Final = 1
-    DELAYED: Final = 2
-    LEASED: Final = 3
-    HELD: Final = 4
-    FINISHED: Final = 5
-    PARKED: Final = 6
-
-
-class Fault:
-    """The numbers of ``enum sa_fault``."""
-
-    NONE: Final = 0
-    CRASH: Final = 1
-    COLLATERAL: Final = 2
-    HARD: Final = 3
-    MEMORY: Final = 4
-    REVOKED: Final = 5
-    CORRUPT: Final = 6
-    CPU: Final = 7
-
-
-class EventType:
-    """The numbers of ``enum sa_event_type``."""
-
-    DEAD_LETTER: Final = 1
-    FREED_SPOOL: Final = 2
-    CORRUPT: Final = 3
-    SOFT: Final = 4
-    HARD: Final = 5
-    HELD: Final = 6
-    PARKED: Final = 7
-    RETRIED: Final = 8
-    METERED: Final = 9
-    WATCHED: Final = 10
 
 
 class Event(NamedTuple):
@@ -346,6 +307,8 @@ class Core:
 
     def outcome(self, slot: SlotView) -> bytes:
         """Return the slot's outcome, or the last error of a task that lives on."""
+        if not slot.out_len and slot.out_kind == lib.SA_CANCELLED:
+            return bytes(ffi.string(lib.sa_mark_words(slot.marks, ffi.NULL)))
         return self._bytes(slot.out_at, slot.out_len)
 
     def queue_name(self, number: int) -> str:

@@ -71,6 +71,10 @@ class RingDirectory:
         return self.path / "spool"
 
     @property
+    def canvases(self) -> Path:
+        return self.path / "canvas.db"
+
+    @property
     def quarantine(self) -> Path:
         return self.path / "quarantine"
 

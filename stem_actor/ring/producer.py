@@ -106,18 +106,21 @@ class RingProducer:
         )
         lib.sa_producer_number_from(handle, first_ticket)
         self.first_ticket: Final[int] = first_ticket
+        #: Read once: whatever spoils the ring may spoil the number in its head.
+        self.ring_id: Final[int] = int(lib.sa_producer_id(handle))
+        self._is_closed = False
         self._scratch = _Scratch()
         self._replies: Any = ffi.new("struct sa_reply[]", _REPLIES)
         self._bytes: Any = ffi.new("uint8_t[]", _REPLY_BYTES)
         self._n: Any = ffi.new("uint32_t *")
         self.payload_max: Final[int] = lib.sa_producer_payload_max(self._handle)
 
-    @property
-    def ring_id(self) -> int:
-        return int(lib.sa_producer_id(self._open()))
-
     def submit(self, head: bytes, body: bytes) -> Submitted:
-        """Submit one task; ``accepted`` is 0 when there is no room."""
+        """
+        Submit one task; ``accepted`` is 0 when there is no room.
+
+        So it is when nobody reads this ring any more; then ``status`` is STALE.
+        """
         scratch = self._scratch
         scratch.ends[0] = len(body)
         count = lib.sa_producer_submit(
@@ -188,11 +191,20 @@ class RingProducer:
         """Count the tasks submitted here that the supervisor has no slot for yet."""
         return int(lib.sa_producer_unadmitted(self._open()))
 
+    def retire(self) -> None:
+        """
+        Refuse every later task as STALE: another ring is there in place of this one.
+
+        Threads that are at it go on, and find nothing; it goes with the last of them.
+        """
+        lib.sa_producer_leave(self._open())
+
     def close(self) -> None:
         """
         Say goodbye in the ring, and refuse every later call. Handle and mappings go
         now, or with the last call that is still inside.
         """
+        self._is_closed = True
         if self._handle != ffi.NULL:
             lib.sa_producer_leave(self._handle)
         self._handle = ffi.NULL
@@ -205,9 +217,9 @@ class RingProducer:
     def _check(self, status: int, size: int) -> None:
         if status == Status.TOO_LARGE:
             raise PayloadTooLarge(size, self.payload_max)
-        if status == Status.STALE:  # closed by another thread, just now
+        if status == Status.STALE and self._is_closed:  # by another thread, just now
             raise RingError("the connection to the ring is closed")
-        if status not in (Status.OK, Status.FULL):
+        if status not in (Status.OK, Status.FULL, Status.STALE):
             raise_for(status, "enqueue")
 
 

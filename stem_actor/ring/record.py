@@ -18,6 +18,7 @@ __all__ = [
     "Claim",
     "TaskHead",
     "TaskRecord",
+    "add_claim",
     "claims_of",
     "pack_limits",
     "type_hash",
@@ -25,12 +26,13 @@ __all__ = [
 ]
 
 #: ``struct sa_task`` of native/sa_abi.h, field by field.
-HEAD: Final = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQII")
+HEAD: Final = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQIHH")
 VERSION: Final = 1
 
 #: Values of ``TaskHead.kind``: what the body is.
 ARGS: Final = 0
 ARGS_HEADERS_META: Final = 1
+HANDED: Final = 2
 
 # enum sa_task_flag
 ACKS_EARLY: Final = 1
@@ -41,6 +43,10 @@ SOFT_EVENT: Final = 16
 POLICY: Final = 32
 BACKOFF: Final = 64
 JITTER: Final = 128
+
+# enum sa_tie
+PART: Final = 1
+WHOLE: Final = 2
 
 # enum sa_task_meter: which limits stand among the options
 MEMORY: Final = 1
@@ -57,6 +63,9 @@ UNIQUE_CLAIM: Final = 3
 #: ``struct sa_claim``, and the flag ``SA_CLAIM_CLOSED``.
 _CLAIM: Final = struct.Struct("<HHIQ16s")
 _CLOSED: Final = 1
+
+#: Where the length of all claims stands in a packed head.
+_CLAIM_LEN: Final = slice(124, 126)
 
 #: ``struct sa_limits``
 _LIMITS: Final = struct.Struct("<II")
@@ -128,6 +137,7 @@ class TaskHead:
     options: bytes = b""
     claims: bytes = b""
     created_ns: int = 0
+    ties: int = 0
 
     def pack(self, body_len: int = 0, ticket: int = 0) -> bytes:
         """Return the head, the names, options and claims; a body may follow."""
@@ -140,7 +150,7 @@ class TaskHead:
             len(queue),
             len(name),
             len(self.options),
-            len(self.claims),
+            self.ties,
             body_len,
             self.task_id,
             type_hash(self.name),
@@ -157,6 +167,7 @@ class TaskHead:
             self.retry_base_ns,
             self.retry_max_ns,
             self.extension_ms,
+            len(self.claims),
             0,
         )
         return head + queue + name + self.options + self.claims
@@ -181,7 +192,7 @@ def unpack_record(data: bytes) -> TaskRecord:
     if len(data) < HEAD.size:
         raise RingCorrupt(f"a task record of {len(data)} bytes is too short")
     f = HEAD.unpack_from(data)
-    queue_len, name_len, option_len, claim_len, body_len = f[4:9]
+    queue_len, name_len, option_len, body_len, claim_len = f[4], f[5], f[6], f[8], f[24]
     at = HEAD.size
     total = at + queue_len + name_len + option_len + claim_len + body_len
     if f[0] != VERSION or total != len(data):
@@ -210,10 +221,18 @@ def unpack_record(data: bytes) -> TaskRecord:
         retry_max_ns=f[22],
         meters=f[20],
         extension_ms=f[23],
+        ties=f[7],
         options=data[at:claims_at],
         claims=data[claims_at : claims_at + claim_len],
     )
     return TaskRecord(head, data[claims_at + claim_len :], f[11])
+
+
+def add_claim(head: bytes, claim: bytes) -> bytes:
+    """Return a packed *head* with one *claim* more, behind those that it has."""
+    before = int.from_bytes(head[_CLAIM_LEN], "little")
+    length = (before + len(claim)).to_bytes(2, "little")
+    return head[: _CLAIM_LEN.start] + length + head[_CLAIM_LEN.stop :] + claim
 
 
 def claims_of(head: TaskHead) -> tuple[Claim, ...]:

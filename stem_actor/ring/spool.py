@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,8 @@ _ID: Final = slice(16, 32)
 _FLAGS_AT: Final = 1
 _QUEUE_LEN: Final = slice(4, 6)
 
-#: What the arguments of all tasks may take together, or four of the largest payload.
+#: What the arguments of all tasks may take together, or four of the largest payload;
+#: their results may take as much again.
 _QUOTA: Final = 1 << 30
 #: A writer looks at the directory after every such part of the quota.
 _LOOKS: Final = 256
@@ -77,20 +79,27 @@ class Spool:
     leave wrong: their files are the account, and each bears its size in its name
     before it has any bytes. Whoever makes one and then finds too much removes it
     again, so of two that meet at most both are refused. A writer looks after every
-    256th part of the quota, which is what each may be above it. Results are bounded
-    by the slots that they are kept in.
+    256th part of the quota, which is what each may be above it.
+
+    Results have a quota of the same size, and an account of their own, so that neither
+    side can starve the other. A result's file has its full size before it has any
+    bytes. What is over the quota is refused as where the file system is full: the
+    worker waits for room, for a while, and then the task fails. It cannot wait for
+    ever, as results may be kept for an hour, and its worker runs nothing else.
 
     Args:
         path: The spool directory.
         limit: Largest payload, in bytes.
-        quota: Room for arguments, in bytes; None: 1 GiB or four times *limit*.
+        quota: Room for arguments, and for results, in bytes; None: 1 GiB or four times
+            *limit*.
     """
 
     def __init__(self, path: Path, limit: int, quota: int | None = None) -> None:
         self._path = path
         self.limit = limit
         self.quota: Final = max(_QUOTA, 4 * limit) if quota is None else quota
-        self._unseen = self.quota  # look at once: others may have been here
+        # Look at once: others may have been here.
+        self._unseen = self._unseen_results = self.quota
 
     def put(
         self, name: str, payload: bytes, *, path: str, queue: str | None = None
@@ -107,19 +116,24 @@ class Spool:
         Raises:
             PayloadTooLarge: If they are above the limit.
             QueueFull: If the arguments of waiting tasks take the whole quota.
-            PayloadError: If the file system has no room for them.
+            PayloadError: If the file system, or the quota of results, has no room.
         """
         if len(payload) > self.limit:
             raise PayloadTooLarge(len(payload), self.limit, path=path)
         fresh = self._path / f"{name}{_FRESH}"
+        if queue is None:  # one process at a time makes a result: a dead one's rest
+            fresh.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
                 if queue is not None:
                     self._require_room(queue, len(payload))
+                else:
+                    os.truncate(file.fileno(), len(payload))
+                    self._require_result_room(path, len(payload))
                 file.write(payload)
             fresh.rename(self._path / name)
-        except QueueFull:
+        except (QueueFull, PayloadError):
             fresh.unlink(missing_ok=True)
             raise
         except OSError as error:
@@ -196,6 +210,34 @@ class Spool:
         if sum(map(_size_in, os.listdir(self._path))) > self.quota:
             raise QueueFull(queue, self.quota, "bytes of large arguments")
         self._unseen = 0
+
+    def _require_result_room(self, path: str, size: int) -> None:
+        """Refuse a result of *size* bytes, whose file is there, and one too many."""
+        self._unseen_results += size
+        if self._unseen_results <= self.quota // _LOOKS:
+            return
+        if _results_in(self._path) > self.quota:
+            raise PayloadError(
+                f"{path} of {size:,} bytes cannot be kept in {self._path}: the results "
+                f"there take {self.quota:,} bytes, which is all they may",
+                path=path,
+                hint="lower result_ttl, set ignore_result, or return a reference",
+            )
+        self._unseen_results = 0
+
+
+def _results_in(path: Path) -> int:
+    """Bytes of the results in the spool at *path*."""
+    names = {it.removesuffix(_FRESH) for it in os.listdir(path)}
+    return sum(_bytes_of(path / it) for it in names if it.endswith(RESULT_SUFFIX))
+
+
+def _bytes_of(path: Path) -> int:
+    """Bytes of a result, under its name or the one before; 0: it has just gone."""
+    for each in (path.with_name(f"{path.name}{_FRESH}"), path):  # as it is renamed
+        with suppress(FileNotFoundError):
+            return os.stat(each, follow_symlinks=False).st_size
+    return 0
 
 
 def _size_in(name: str) -> int:

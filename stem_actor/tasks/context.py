@@ -16,6 +16,7 @@ from stem_actor.model.ending import RetryRequested
 from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
 from stem_actor.model.options import TaskOptions
 from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
+from stem_actor.payload.encoder_registry import PLAIN, TaskEncoders
 from stem_actor.payload.lowering import raise_
 from stem_actor.ring.record import LIMIT_MAX_NS
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
@@ -46,6 +47,7 @@ class TaskContext:
         name: The task's name.
         delivery: The start that this is.
         runtime: The worker's side of it.
+        encoders: What its task is encoded by.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class TaskContext:
         "_meta",
         "_received",
         "delivery",
+        "encoders",
         "name",
         "runtime",
     )
@@ -65,11 +68,13 @@ class TaskContext:
         delivery: Delivery,
         runtime: Runtime,
         enqueuer: TaskEnqueuer,
+        encoders: TaskEncoders = PLAIN,
     ) -> None:
         """Contexts are made by the engine, one for each start."""
         self.name = name
         self.delivery = delivery
         self.runtime = runtime
+        self.encoders = encoders
         self._enqueuer = enqueuer
         self._args: Mapping[str, object] = _NONE
         self._headers: Mapping[str, str] = _NONE
@@ -220,12 +225,12 @@ class TaskContext:
 
         Raises:
             ValueError: If *percent* is not in 0..100.
-            PayloadError: If a part of *data* has no wire form.
+            PayloadError: If a part of *data* has no wire form, or its encoder fails.
             PayloadTooLarge: If the report takes more than 4,096 bytes.
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"percent must be in 0..100, not {percent}")
-        self.runtime.progress(pack_progress(percent, data))
+        self.runtime.progress(pack_progress(percent, data, self.encoders.result))
 
     def retry(
         self,

@@ -16,6 +16,7 @@ from typing import (
 )
 
 from stem_actor.model.enqueue_options import TaskOptionsDict
+from stem_actor.model.metadata import TaskMetadata
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.task import AsyncTask, SyncTask, Task
 
@@ -88,6 +89,7 @@ class TaskDecorator:
         context: Literal[False],
         name: str | None = None,
         aliases: Iterable[str] = (),
+        metadata: TaskMetadata | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> PlainDecorator: ...
     @overload
@@ -97,6 +99,7 @@ class TaskDecorator:
         name: str | None = None,
         aliases: Iterable[str] = (),
         context: Literal[True] | None = None,
+        metadata: TaskMetadata | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> ContextDecorator: ...
     def __call__(self, handler: Callable[..., Any] | None = None, **kw: Any) -> Any:
@@ -106,7 +109,8 @@ class TaskDecorator:
         Args:
             handler: A function, plain or ``async``. A first parameter annotated as
                 ``TaskContext`` gets the context and is no argument.
-            kw: ``name``, ``aliases``, ``context`` and the fields of ``TaskOptions``.
+            kw: ``name``, ``aliases``, ``context``, ``metadata`` and the fields of
+                ``TaskOptions``.
 
         Raises:
             SettingsError: With every problem, each with file and line.

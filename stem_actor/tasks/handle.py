@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stem_actor.errors import (
     PayloadError,
@@ -21,21 +21,21 @@ from stem_actor.model.error import TaskError
 from stem_actor.model.result import TaskResult
 from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.ring.producer import Kind
+from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.outcome import (
     EXPIRED,
-    OutcomeReader,
     ProgressSignal,
-    kept_meta,
+    read_failure,
     unpack_cancellation,
-    unpack_failure,
     unpack_progress,
     unpack_success,
     verdict_of,
 )
 from stem_actor.tasks.ports import ResultSource
 
-__all__ = ["TaskHandle", "as_completed"]
+__all__ = ["Reader", "TaskHandle", "as_completed"]
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
@@ -47,6 +47,18 @@ _STATES: Final = {
     Kind.CANCELLED: TaskState.CANCELLED,
 }
 _Outcome = tuple[int, int, int, bytes]  # kind, attempt, starts, payload
+
+
+class Reader(Protocol):
+    """What a handle reads outcomes by; see ``OutcomeReader``."""
+
+    @property
+    def exceptions(self) -> ExceptionCatalog: ...
+
+    @property
+    def encoders(self) -> TaskPayloadEncoderRegistry | None: ...
+
+    def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]: ...
 
 
 class TaskHandle(Generic[R_co]):
@@ -66,9 +78,7 @@ class TaskHandle(Generic[R_co]):
         "_watchers",
     )
 
-    def __init__(
-        self, raw_id: bytes, source: ResultSource, reader: OutcomeReader
-    ) -> None:
+    def __init__(self, raw_id: bytes, source: ResultSource, reader: Reader) -> None:
         """Handles are made by ``enqueue``; *raw_id* is the task's 16 bytes."""
         self._raw_id = raw_id
         self._source = source
@@ -79,7 +89,7 @@ class TaskHandle(Generic[R_co]):
 
     def __repr__(self) -> str:
         state = "settled" if self.done else "pending"
-        return f"<TaskHandle {format_id(self._raw_id)} {state}>"
+        return f"<{type(self).__name__} {format_id(self._raw_id)} {state}>"
 
     @property
     def id(self) -> str:
@@ -94,8 +104,8 @@ class TaskHandle(Generic[R_co]):
     @property
     def progress(self) -> ProgressSignal | None:
         """The last progress that has arrived here, or None."""
-        payload = self._progress
-        return None if payload is None else unpack_progress(payload)
+        payload, encoders = self._progress, self._reader.encoders
+        return None if payload is None else unpack_progress(payload, encoders)
 
     def result(self, timeout: Duration | None = None) -> R_co:
         """
@@ -109,7 +119,9 @@ class TaskHandle(Generic[R_co]):
                 ``WorkerLost`` are kinds of it.
             TaskCancelledError: If it was revoked or expired (``TaskExpired``).
             ResultTimeout: If it had not ended in time; it goes on.
-            PayloadError: If the result does not fit the handler's annotation.
+            PayloadError: If the result does not fit the handler's annotation, or
+                cannot be decoded.
+            EncoderNotRegistered: If the app does not have its encoder.
         """
         if self._outcome is None and not self._source.wait(self, _ns(timeout)):
             raise self._late(timeout)
@@ -215,11 +227,14 @@ class TaskHandle(Generic[R_co]):
             value: R_co = self._reader.value(payload)[0]
             return value
         if kind == Kind.FAILED:
-            error = unpack_failure(payload)
-            raise task_failure(self.id, error, self._reader.exceptions.rebuild(error))
+            error, _kept = read_failure(payload, self._reader.encoders)
+            raise self._failure(error)
         if kind == Kind.CANCELLED:
             raise self._cancellation(payload)
         raise self._unexpected(kind)
+
+    def _failure(self, error: TaskError) -> Exception:
+        return task_failure(self.id, error, self._reader.exceptions.rebuild(error))
 
     def _cancellation(self, payload: bytes) -> TaskCancelledError:
         reason, detail = unpack_cancellation(payload)
@@ -230,32 +245,50 @@ class TaskHandle(Generic[R_co]):
         )
 
     def _result(self) -> TaskResult[R_co]:
-        kind, _attempt, _starts, payload = outcome = self._known()
-        status = self._status(outcome)
-        if kind != _SUCCEEDED:
-            return TaskResult(self.id, status)
-        value: R_co = self._reader.value(payload)[0]
-        return TaskResult(self.id, status, value, status.payload)
+        outcome = self._known()
+        if outcome[0] != _SUCCEEDED:
+            return TaskResult(self.id, self._status(outcome))
+        value: R_co
+        value, raw, meta = self._reader.value(outcome[3])
+        status = self._succeeded(outcome, raw, meta)
+        return TaskResult(self.id, status, value, raw)
 
     def _status(self, outcome: _Outcome) -> TaskStatus:
         kind, attempt, starts, payload = outcome
         if kind not in _STATES:
             raise self._unexpected(kind)
-        stored: object = None
+        if kind == _SUCCEEDED:
+            stored, kept = unpack_success(payload, self._reader.encoders)
+            return self._succeeded(outcome, stored, kept)
         error: TaskError | None = None
         meta: Mapping[str, object]
-        if kind == _SUCCEEDED:
-            stored, meta = unpack_success(payload)
-        elif kind == Kind.FAILED:
-            error, meta = unpack_failure(payload), kept_meta(payload)
+        if kind == Kind.FAILED:
+            error, meta = read_failure(payload, self._reader.encoders)
+            verdict = error.verdict
         else:
             reason, detail = unpack_cancellation(payload)
             meta = {"reason": reason} | ({} if detail is None else {"detail": detail})
+            verdict = verdict_of(kind, payload)
         return TaskStatus(
             self.id,
             _STATES[kind],
-            stored,
+            None,
             error,
+            meta,
+            attempt,
+            starts,
+            verdict=verdict,
+        )
+
+    def _succeeded(
+        self, outcome: _Outcome, stored: object, meta: Mapping[str, object]
+    ) -> TaskStatus:
+        kind, attempt, starts, payload = outcome
+        return TaskStatus(
+            self.id,
+            TaskState.SUCCEEDED,
+            stored,
+            None,
             meta,
             attempt,
             starts,

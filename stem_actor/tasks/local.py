@@ -69,7 +69,11 @@ class LocalContext(TaskContext):
             delivery = Delivery(new_id(), 0, 1, ARGS, b"", lambda: head)
             super().__init__(head.name, delivery, LocalRuntime(), enqueuer)
         else:
-            super().__init__(head.name, outer.delivery, outer.runtime, enqueuer)
+            # Progress is the outer task's, and so is what encodes it.
+            encoders = outer.encoders
+            super().__init__(
+                head.name, outer.delivery, outer.runtime, enqueuer, encoders
+            )
             self.receive({}, outer.headers, outer.meta)
         self._bind = bind
 

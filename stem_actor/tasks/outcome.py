@@ -8,11 +8,24 @@ from typing import Any, Final
 
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
+from stem_actor.model.metadata import PayloadEncoder
 from stem_actor.model.verdict import VERDICT, Verdict
+from stem_actor.payload.encoder import encode_packed
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.lowering import lower, raise_
 from stem_actor.payload.wire import pack_value, unpack
 from stem_actor.ring.producer import Kind
+from stem_actor.tasks.encoded import (
+    ENCODED,
+    decode_data,
+    decode_error,
+    decode_result,
+    pack_encoded_error,
+    pack_encoded_result,
+    pack_mark,
+)
 from stem_actor.tasks.exceptions import ExceptionCatalog
+from stem_actor.tasks.parts import PARTS, value_of_parts
 
 __all__ = [
     "EXPIRED",
@@ -24,9 +37,11 @@ __all__ = [
     "add_verdict",
     "kept_meta",
     "pack_cancellation",
+    "pack_encoded_success",
     "pack_failure",
     "pack_progress",
     "pack_success",
+    "read_failure",
     "unpack_cancellation",
     "unpack_failure",
     "unpack_progress",
@@ -52,6 +67,7 @@ one record of the ring.
 _KEPT: Final = "keptMeta"  # beside the fields of the error
 _RESULT: Final = "__stemResult"
 _META: Final = "__stemMeta"
+_WRAPPERS: Final = frozenset({_RESULT, PARTS})
 _VERDICT: Final = "__stemVerdict"
 
 
@@ -71,19 +87,22 @@ class OutcomeReader:
     Attributes:
         returns: Annotation to raise the result with; None: it is plain.
         exceptions: What may be rebuilt from an error.
+        encoders: What decodes an encoded one; None: it is left as it is.
     """
 
     returns: Any
     exceptions: ExceptionCatalog
+    encoders: TaskPayloadEncoderRegistry | None = None
 
     def value(self, payload: bytes) -> tuple[Any, object, Mapping[str, object]]:
         """
-        Return the result as the handler returned it, as it was stored, and its meta.
+        Return the result as the handler returned it, as plain values, and its meta.
 
         Raises:
             PayloadError: If *payload* cannot be read, or does not fit *returns*.
+            EncoderNotRegistered: If nothing here decodes it.
         """
-        raw, meta = unpack_success(payload)
+        raw, meta = unpack_success(payload, self.encoders)
         if self.returns is None:
             return raw, raw, meta
         return raise_(raw, self.returns, path="result"), raw, meta
@@ -106,7 +125,7 @@ def pack_success(
     if returns is not None:
         value = lower(value, path="result")
     # A result that looks like the wrapper is wrapped, or reading would open it.
-    if meta or (type(value) is dict and _RESULT in value):
+    if meta or (type(value) is dict and not _WRAPPERS.isdisjoint(value)):
         packed_meta = pack_value(dict(meta or {}), path="meta")  # names its own path
         return b"".join(
             (_HEAD, pack_value(value, path="result"), _META_KEY, packed_meta)
@@ -114,17 +133,49 @@ def pack_success(
     return pack_value(value, path="result")
 
 
-def unpack_success(payload: bytes) -> tuple[object, Mapping[str, object]]:
+def pack_encoded_success(
+    encoder: PayloadEncoder,
+    value: object,
+    *,
+    returns: Any = None,
+    meta: Mapping[str, object] | None = None,
+) -> bytes:
     """
-    Return the stored result and the meta of a SUCCEEDED payload.
+    As ``pack_success``, result and meta encoded.
+
+    Raises:
+        PayloadError: If a part has no wire form, or the encoder fails.
+    """
+    if returns is not None:
+        value = lower(value, path="result")
+    result, mark = pack_encoded_result(encoder, value, meta)
+    return b"".join((_HEAD, result, mark))
+
+
+def unpack_success(
+    payload: bytes, encoders: TaskPayloadEncoderRegistry | None = None
+) -> tuple[object, Mapping[str, object]]:
+    """
+    Return the result, as plain values, and the meta of a SUCCEEDED payload.
+
+    Args:
+        payload: Its bytes.
+        encoders: What decodes an encoded one; None: it is left as it is.
 
     Raises:
         PayloadError: If *payload* cannot be read.
+        EncoderNotRegistered: If *encoders* do not know its encoder.
     """
     stored = unpack(payload) if payload else None
     # A user's map with that key has been wrapped itself.
-    if isinstance(stored, dict) and _RESULT in stored:
-        return stored[_RESULT], stored.get(_META, {})
+    if isinstance(stored, dict):
+        if _RESULT in stored:
+            if ENCODED in stored:
+                return decode_result(stored[_RESULT], stored[ENCODED], encoders)
+            return stored[_RESULT], stored.get(_META, {})
+        if PARTS in stored:
+            parts = stored[PARTS]
+            return value_of_parts(parts, lambda it: unpack_success(it, encoders)[0]), {}
     return stored, {}
 
 
@@ -159,7 +210,10 @@ def verdict_of(kind: int, payload: bytes) -> Verdict | None:
 
 
 def pack_failure(
-    error: TaskError, *, meta: Mapping[str, object] | None = None
+    error: TaskError,
+    *,
+    meta: Mapping[str, object] | None = None,
+    encoder: PayloadEncoder | None = None,
 ) -> bytes:
     """
     Return the payload of a FAILED or RETRY report.
@@ -167,12 +221,16 @@ def pack_failure(
     Args:
         error: What ended the start.
         meta: What the handler stored in ``context.meta``.
+        encoder: Encodes message, stack and *meta*; None: they stay plain. Where it
+            fails without *meta*, the error is packed without them.
 
     Raises:
         PayloadError: If a part has no wire form; ``path`` names it.
         PayloadTooLarge: If *meta* takes more than 16 KiB.
     """
     if not meta:
+        if encoder is not None:
+            return pack_encoded_error(encoder, error, None)
         return pack_value(error.to_wire(), path="error")
     size = len(pack_value(dict(meta), path="meta"))  # names its own path
     if size > KEPT_MAX:
@@ -182,23 +240,40 @@ def pack_failure(
             path="meta",
             hint="store less in context.meta before the handler raises",
         )
+    if encoder is not None:
+        return pack_encoded_error(encoder, error, meta)
     return pack_value({**error.to_wire(), _KEPT: dict(meta)}, path="error")
 
 
 def unpack_failure(payload: bytes) -> TaskError:
     """
-    Return the error of a FAILED or RETRY payload.
+    Return the error of a FAILED or RETRY payload; of an encoded one, what is clear.
 
     Raises:
         PayloadError: If *payload* holds none.
     """
-    wire = unpack(payload)
-    if not isinstance(wire, dict):
-        raise PayloadError("the payload holds no error", path="payload")
-    try:
-        return TaskError.from_wire(wire)
-    except ValueError as error:
-        raise PayloadError(str(error), path="payload") from error
+    return _error(_error_wire(payload))
+
+
+def read_failure(
+    payload: bytes, encoders: TaskPayloadEncoderRegistry | None
+) -> tuple[TaskError, Mapping[str, object]]:
+    """
+    Return the error of a FAILED or RETRY payload, and what ``kept_meta`` does.
+
+    Args:
+        payload: Its bytes.
+        encoders: What decodes an encoded one; None: it is left as it is.
+
+    Raises:
+        PayloadError: If *payload* holds none, or cannot be decoded.
+        EncoderNotRegistered: If *encoders* do not know its encoder.
+    """
+    wire = _error_wire(payload)
+    error, kept = _error(wire), wire.get(_KEPT)
+    if encoders is not None and ENCODED in wire:
+        return decode_error(error, wire[ENCODED], encoders)
+    return error, kept if isinstance(kept, dict) else {}
 
 
 def kept_meta(payload: bytes) -> Mapping[str, object]:
@@ -245,17 +320,23 @@ def unpack_cancellation(payload: bytes) -> tuple[str, str | None]:
     raise PayloadError("the payload holds no reason", path="payload")
 
 
-def pack_progress(percent: float, data: object = None) -> bytes:
+def pack_progress(
+    percent: float, data: object = None, encoder: PayloadEncoder | None = None
+) -> bytes:
     """
-    Return the payload of a PROGRESS report.
+    Return the payload of a PROGRESS report; *encoder* encodes the data, if any.
 
     Raises:
         PayloadError: If *data* or a part of it has no wire form.
         PayloadTooLarge: If both take more than 4,096 bytes.
     """
-    packed = b"".join(
-        (b"\x92", pack_value(percent, path="percent"), pack_value(data, path="data"))
-    )
+    parts = [b"\x92", pack_value(percent, path="percent")]
+    if encoder is None or data is None:
+        parts.append(pack_value(data, path="data"))
+    else:
+        data_packed = encode_packed(encoder, data, path="data")
+        parts = [b"\x93", *parts[1:], data_packed, pack_mark(encoder)]
+    packed = b"".join(parts)
     if len(packed) > PROGRESS_MAX:
         raise PayloadTooLarge(
             len(packed),
@@ -266,16 +347,25 @@ def pack_progress(percent: float, data: object = None) -> bytes:
     return packed
 
 
-def unpack_progress(payload: bytes) -> ProgressSignal:
+def unpack_progress(
+    payload: bytes, encoders: TaskPayloadEncoderRegistry | None = None
+) -> ProgressSignal:
     """
     Return what a PROGRESS payload says.
 
+    Args:
+        payload: Its bytes.
+        encoders: What decodes encoded data; None: they are left as they are.
+
     Raises:
-        PayloadError: If *payload* holds no progress.
+        PayloadError: If *payload* holds no progress, or cannot be decoded.
+        EncoderNotRegistered: If *encoders* do not know its encoder.
     """
     match unpack(payload):
         case [int() | float() as percent, data]:
             return ProgressSignal(percent, data)
+        case [int() | float() as percent, data, mark]:
+            return ProgressSignal(percent, decode_data(data, mark, encoders))
     raise PayloadError("the payload holds no progress", path="payload")
 
 
@@ -284,6 +374,20 @@ _HEAD: Final = b"\x82" + pack_value(_RESULT)
 _HEAD_3: Final = b"\x83" + _HEAD[1:]
 _META_KEY: Final = pack_value(_META)
 _VERDICT_KEY: Final = pack_value(_VERDICT)
+
+
+def _error_wire(payload: bytes) -> dict[str, object]:
+    wire = unpack(payload)
+    if not isinstance(wire, dict):
+        raise PayloadError("the payload holds no error", path="payload")
+    return wire
+
+
+def _error(wire: Mapping[str, object]) -> TaskError:
+    try:
+        return TaskError.from_wire(wire)
+    except ValueError as error:
+        raise PayloadError(str(error), path="payload") from error
 
 
 def _verdict(wire: object) -> Verdict:

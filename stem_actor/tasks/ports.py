@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from stem_actor.model.status import TaskStatus
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 
 __all__ = [
     "Connection",
@@ -142,7 +143,15 @@ class ResultSource(Protocol):
 
 
 class Connection(Submitter, ResultSource, Protocol):
-    """A producer's connection to a running broker."""
+    """
+    A producer's connection to a running broker.
+
+    Attributes:
+        encoders: What decodes outcomes that are asked for by id; None: they are left
+            as they are.
+    """
+
+    encoders: TaskPayloadEncoderRegistry | None
 
     def request(self, op: str, **fields: Any) -> dict[str, Any]:
         """

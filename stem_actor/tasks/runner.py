@@ -8,15 +8,18 @@ the first start is decided. The engine adds the context and what follows from er
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
-from stem_actor.errors import PayloadError
+from stem_actor.errors import EncoderNotRegistered, PayloadError
+from stem_actor.payload.encoder_registry import TaskEncoders
 from stem_actor.payload.wire import unpack
-from stem_actor.ring.record import IGNORE_RESULT
+from stem_actor.ring.record import HANDED, IGNORE_RESULT
 from stem_actor.tasks.binder import Binder
 from stem_actor.tasks.context import TaskContext
-from stem_actor.tasks.delivery import Delivery
-from stem_actor.tasks.outcome import NOTHING, pack_success
+from stem_actor.tasks.handing import open_handed
+from stem_actor.tasks.outcome import NOTHING, pack_encoded_success, pack_success
+from stem_actor.tasks.reading import open_body
 
 __all__ = [
     "ArgumentsRefused",
@@ -40,9 +43,9 @@ class ResultRefused(Exception):
     """What the handler returned has no wire form; the cause says where."""
 
 
-def build_runner(handler: Handler, binder: Binder) -> Runner:
+def build_runner(handler: Handler, binder: Binder, encoders: TaskEncoders) -> Runner:
     """Return the function that runs *handler* for the start of a context."""
-    receive, finish = _receiver(binder), _finisher(binder)
+    receive, finish = _receiver(binder, encoders), _finisher(binder, encoders)
 
     def run(context: TaskContext) -> bytes:
         args = receive(context)
@@ -65,9 +68,11 @@ def build_runner(handler: Handler, binder: Binder) -> Runner:
     return run_with_context if binder.takes_context else run
 
 
-def build_async_runner(handler: Handler, binder: Binder) -> AsyncRunner:
+def build_async_runner(
+    handler: Handler, binder: Binder, encoders: TaskEncoders
+) -> AsyncRunner:
     """As ``build_runner``, for a coroutine function."""
-    receive, finish = _receiver(binder), _finisher(binder)
+    receive, finish = _receiver(binder, encoders), _finisher(binder, encoders)
     takes_context = binder.takes_context
 
     async def run(context: TaskContext) -> bytes:
@@ -82,7 +87,9 @@ def build_async_runner(handler: Handler, binder: Binder) -> AsyncRunner:
     return run
 
 
-def _receiver(binder: Binder) -> Callable[[TaskContext], Mapping[str, Any]]:
+def _receiver(
+    binder: Binder, encoders: TaskEncoders
+) -> Callable[[TaskContext], Mapping[str, Any]]:
     """Return what decodes a body, tells the context and raises the arguments."""
     is_plain = binder.record is None and not binder.annotations
 
@@ -90,44 +97,43 @@ def _receiver(binder: Binder) -> Callable[[TaskContext], Mapping[str, Any]]:
         delivery = context.delivery
         try:
             if delivery.kind:
-                args, headers, meta = _parts(delivery)
+                parts = open_handed if delivery.kind == HANDED else open_body
+                args, headers, meta = parts(delivery.body, encoders)
                 context.receive(args, headers, meta)
             else:
                 args = cast("dict[str, object]", unpack(delivery.body))
                 context.receive(args)
             return args if is_plain else binder.raise_args(args)
-        except PayloadError as error:
+        except (PayloadError, EncoderNotRegistered) as error:
             raise ArgumentsRefused from error
 
     return receive
 
 
-def _finisher(binder: Binder) -> Callable[[TaskContext, object], bytes]:
+def _finisher(
+    binder: Binder, encoders: TaskEncoders
+) -> Callable[[TaskContext, object], bytes]:
     """Return what packs a result, and the meta that the handler has written."""
     returns = binder.returns
+    encoder = encoders.result
+    is_plain = encoder is None
+    pack: Callable[..., bytes] = (
+        pack_success if encoder is None else partial(pack_encoded_success, encoder)
+    )
 
     def finish(context: TaskContext, value: object) -> bytes:
-        if context.delivery.flags & IGNORE_RESULT:
+        is_ignored = context.delivery.flags & IGNORE_RESULT
+        if is_ignored:
             value = None
         meta = context.written_meta
-        if value is None and meta is None:
+        if value is None and meta is None and (is_plain or is_ignored):
             return NOTHING
         try:
-            return pack_success(value, returns=returns, meta=meta)
+            return pack(value, returns=returns, meta=meta)
         except PayloadError as error:
             raise ResultRefused from error
 
     return finish
-
-
-def _parts(
-    delivery: Delivery,
-) -> tuple[dict[str, object], dict[str, str], dict[str, object]]:
-    """Return the three parts of an ARGS_HEADERS_META body."""
-    match unpack(delivery.body):
-        case [dict() as args, dict() as headers, dict() as meta]:
-            return args, headers, meta
-    raise PayloadError("the body is not arguments, headers and meta", path="args")
 
 
 def _check_call(error: TypeError) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
 
-from stem_actor.errors import AppNotStarted, SettingsError
+from stem_actor.errors import SettingsError
 from stem_actor.model.enqueue_options import (
     EnqueueOptionsDict,
     TaskEnqueueOptions,
     TaskOptionsDict,
 )
+from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
 from stem_actor.model.result import TaskResult
+from stem_actor.payload.encoder_registry import (
+    TaskEncoders,
+    TaskPayloadEncoderRegistry,
+)
+from stem_actor.policy.plan import Leaf
 from stem_actor.ring.record import TaskHead
 from stem_actor.tasks.binder import Binder, build_binder
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
@@ -32,6 +38,14 @@ from stem_actor.tasks.runner import (
     build_async_runner,
     build_runner,
 )
+from stem_actor.tasks.signature import (
+    CallStep,
+    Immutable,
+    Partial,
+    Signature,
+    partial_of,
+)
+from stem_actor.tasks.unbound import UNBOUND, UnboundLane
 
 __all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
 
@@ -63,6 +77,11 @@ class Dispatcher(TaskEnqueuer, Protocol):
     @property
     def is_connected(self) -> bool:
         """Whether anything runs that takes tasks."""
+        ...
+
+    @property
+    def encoders(self) -> TaskPayloadEncoderRegistry:
+        """The encoders of the app."""
         ...
 
     def lane(
@@ -123,6 +142,31 @@ class _Enqueueing(Generic[P, R]):
 
     def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
         """Return the enqueue as a value, for ``enqueue_call`` and ``enqueue_many``."""
+        return self._call_of(self._bind(*args, **kwargs))
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """Return this call as a part of a canvas tree, with all of its arguments."""
+        return Signature(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Immutable[R]:
+        """As ``s``, for a part that is handed nothing wherever it stands."""
+        return Immutable(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
+
+    def partial(self, *args: Any, **kwargs: Any) -> Partial[R]:
+        """
+        Return this call as a part that is handed its first argument; *args* are those
+        behind it. Their types are checked by the worker.
+
+        Raises:
+            TypeError: If no value could make it a call of the handler.
+            PayloadError: If an argument has no wire form.
+        """
+        return partial_of(self._bare(), self._call_of, args, kwargs)
+
+    def _call_of(self, args: Args) -> TaskCall:
+        raise NotImplementedError
+
+    def _bare(self) -> Task[P, R]:
         raise NotImplementedError
 
     def _lane(self) -> Lane:
@@ -141,6 +185,8 @@ class Task(_Enqueueing[P, R]):
         aliases: Older names under which tasks may still come in.
         handler: The function.
         options: How it is to be run.
+        metadata: What else is said about it.
+        encoders: What its payloads are encoded by.
         binder: How its arguments become a map, and back.
         place: File and line of the handler.
     """
@@ -152,6 +198,7 @@ class Task(_Enqueueing[P, R]):
         name: str | None = None,
         aliases: Iterable[str] = (),
         context: bool | None = None,
+        metadata: TaskMetadata | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> None:
         """
@@ -163,6 +210,7 @@ class Task(_Enqueueing[P, R]):
             aliases: Older names of it.
             context: Whether its first parameter is the context; None: if it is
                 annotated so.
+            metadata: What else is to be said about it.
             options: The fields of ``TaskOptions``.
 
         Raises:
@@ -185,10 +233,13 @@ class Task(_Enqueueing[P, R]):
             raise SettingsError(
                 f"{self.place}: task {self.name}: {p}" for p in problems
             )
+        self.metadata = TaskMetadata() if metadata is None else metadata
+        self.encoders: TaskEncoders
+        self._encode_by(TaskPayloadEncoderRegistry())
         self.binder: Binder = build_binder(handler, name=self.name, context=context)
         self._bind = self.binder.bind
-        self._dispatcher: Dispatcher = _UNBOUND
-        self._own_lane: Lane = _UnboundLane(self.name)
+        self._dispatcher: Dispatcher = UNBOUND
+        self._own_lane: Lane = UnboundLane(self.name)
         self._publish = self._own_lane.publish
 
     def __repr__(self) -> str:
@@ -203,19 +254,28 @@ class Task(_Enqueueing[P, R]):
         """What publishes it: its app."""
         return self._dispatcher
 
-    def attach(self, dispatcher: Dispatcher) -> None:
+    def attach(
+        self,
+        dispatcher: Dispatcher,
+        encoders: TaskPayloadEncoderRegistry | None = None,
+    ) -> None:
         """
         Let *dispatcher* publish this task from now on.
 
+        Args:
+            dispatcher: Of its app.
+            encoders: The encoders of its app; None: those of *dispatcher*.
+
         Raises:
-            SettingsError: If the options cannot be honoured there, or another app
-                that is running publishes it.
+            SettingsError: If the options cannot be honoured there, another app that is
+                running publishes it, or one of its encoders has the id of another.
         """
         if self._dispatcher is not dispatcher and self._dispatcher.is_connected:
             raise SettingsError(
                 [f"{self.place}: task {self.name} belongs to another running app"],
                 hint="stop that one first, or define the task once for each",
             )
+        self._encode_by(dispatcher.encoders if encoders is None else encoders)
         self._own_lane = dispatcher.lane(self)
         self._publish = self._own_lane.publish
         self._dispatcher = dispatcher
@@ -229,8 +289,19 @@ class Task(_Enqueueing[P, R]):
         """
         return BoundTask(self, TaskEnqueueOptions(**options))
 
-    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
-        return TaskCall(name=self.name, args=self._bind(*args, **kwargs))
+    def _call_of(self, args: Args) -> TaskCall:
+        return TaskCall(name=self.name, args=args)
+
+    def _bare(self) -> Task[P, R]:
+        return self
+
+    def _encode_by(self, encoders: TaskPayloadEncoderRegistry) -> None:
+        try:
+            self.encoders = encoders.of(self.metadata)
+        except SettingsError as error:
+            lines = (f"{self.place}: task {self.name}: {it}" for it in error.problems)
+            raise SettingsError(lines, hint=error.hint) from None
+        vars(self).pop("runner", None)  # it was built for those from before
 
     def _lane(self) -> Lane:
         return self._own_lane
@@ -261,7 +332,7 @@ class SyncTask(Task[P, R]):
     @functools.cached_property
     def runner(self) -> Runner:
         """What runs it in a worker."""
-        return build_runner(self.handler, self.binder)
+        return build_runner(self.handler, self.binder, self.encoders)
 
 
 class AsyncTask(Task[P, R]):
@@ -284,7 +355,7 @@ class AsyncTask(Task[P, R]):
     @functools.cached_property
     def runner(self) -> AsyncRunner:
         """What runs it in a worker."""
-        return build_async_runner(self.handler, self.binder)
+        return build_async_runner(self.handler, self.binder, self.encoders)
 
 
 class BoundTask(_Enqueueing[P, R]):
@@ -296,12 +367,12 @@ class BoundTask(_Enqueueing[P, R]):
         self._bind = task._bind
         self._kept: tuple[Dispatcher, Lane] | None = None
 
-    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
-        return TaskCall(
-            name=self.task.name,
-            args=self._bind(*args, **kwargs),
-            enqueue_options=self.options,
-        )
+    def _call_of(self, args: Args) -> TaskCall:
+        name = self.task.name
+        return TaskCall(name=name, args=args, enqueue_options=self.options)
+
+    def _bare(self) -> Task[P, R]:
+        return self.task
 
     def _publish(self, args: Args) -> TaskHandle[R]:
         return self._lane().publish(args)
@@ -318,46 +389,3 @@ class BoundTask(_Enqueueing[P, R]):
 
     def _wait_timeout(self) -> Any:
         return self.options.wait_timeout
-
-
-class _UnboundLane:
-    """The lane of a task without an app."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    @property
-    def publish(self) -> Callable[[Args], TaskHandle[Any]]:
-        return self._refuse
-
-    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
-        raise self._error()
-
-    async def apublish(self, args: Args) -> TaskHandle[Any]:
-        raise self._error()
-
-    def _refuse(self, args: Args) -> TaskHandle[Any]:
-        raise self._error()
-
-    def _error(self) -> AppNotStarted:
-        return AppNotStarted(
-            f"task {self._name} belongs to no app",
-            hint="pass it to StemApp(tasks=[...])",
-        )
-
-
-class _Unbound:
-    """The dispatcher of a task without an app."""
-
-    is_connected = False
-
-    def lane(
-        self, task: Task[Any, Any], options: TaskEnqueueOptions | None = None
-    ) -> Lane:
-        return _UnboundLane(task.name)
-
-    def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
-        raise _UnboundLane(call.name)._error()
-
-
-_UNBOUND: Final = _Unbound()

@@ -71,7 +71,7 @@ def test_threads_that_enqueue_and_wait_survive_a_close(tmp_path: Path) -> None:
             f"""
             import threading
             from stem_actor import StemApp, StemError
-            from stem_actor.actor.host.connection import Connection
+            from stem_actor.actor.host.attachment import attach
 
             app = StemApp(workers=1, runtime_dir={str(tmp_path / "rings")!r},
                           slots=256, arena_bytes=1 << 20)
@@ -91,7 +91,7 @@ def test_threads_that_enqueue_and_wait_survive_a_close(tmp_path: Path) -> None:
             with app:
                 lane = app._publisher.lane(one)
                 for _ in range(15):
-                    connection = Connection(app.directory)
+                    connection = attach(app.directory)
                     head = lane._packed_head
                     calls = (
                         lambda: connection.ring.submit(head, b"\\x80"),

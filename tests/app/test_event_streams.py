@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections import Counter, defaultdict
 from functools import partial
@@ -26,6 +25,7 @@ from stem_actor import (
 )
 from stem_actor.errors import AppNotStarted, RingError
 from tests.app.conftest import Maker
+from tests.app.killing import kill_owner
 from tests.app.told import LIFE, TIMEOUT_S, add_talkers, next_one, of_type, types, up_to
 from tests.app.until import until
 
@@ -123,7 +123,7 @@ def test_a_subscription_renews_itself_after_the_supervisor_was_killed(
     with app, app.events() as stream:
         app.enqueue("add", {"a": 1}).result(TIMEOUT_S)
         up_to(stream, TaskRunEnded)
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         gap = up_to(stream, EventsDropped)[-1]
         until(partial(is_heard, app))
         after = app.enqueue("add", {"a": 2})

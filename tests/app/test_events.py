@@ -153,7 +153,8 @@ def test_a_killed_worker_is_told_of_and_so_is_the_replay_of_its_task(
     with app, app.events() as stream:
         handle = app.enqueue("wait_for", {"path": str(gate)})
         [started] = of_type(up_to(stream, TaskStarted), TaskStarted)
-        os.kill(started.pid or 0, signal.SIGKILL)
+        assert started.pid
+        os.kill(started.pid, signal.SIGKILL)
         seen = up_to(stream, TaskStarted)
         gate.touch()
         handle.result(TIMEOUT_S)

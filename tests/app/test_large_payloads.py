@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -75,7 +76,7 @@ def test_a_body_of_another_writer_is_scanned_in_the_worker(
     lane = echo.dispatcher.lane(echo)
     assert isinstance(lane, RingLane)
     packed = msgspec.msgpack.encode({"value": {**value, "data": b"x" * max(size, 300)}})
-    frame = lane._frame(None, None, None)
+    frame = lane.frame(None, None, None)
 
     handle = lane._send(frame, packed, 5 * 10**9)
 
@@ -111,3 +112,38 @@ def test_the_end_of_a_task_removes_its_own_file_and_no_other(
         deadline = app.enqueue("wait_for_none", {"path": str(own)})
         assert deadline.result(timeout=20) is None
         assert other.exists()
+
+
+def full_of_results(app: StemApp) -> Path:
+    """A result of another task that takes the whole quota; it has no bytes on disk."""
+    path = app.directory.spool / f"{0:032x}.1.out"
+    path.touch(mode=0o600)
+    os.truncate(path, 2 << 30)
+    return path
+
+
+def test_a_large_result_waits_for_room_among_the_results(app: StemApp) -> None:
+    value = "x" * SPOOLED
+    other = full_of_results(app)
+
+    handle = app.enqueue("echo", {"value": value})
+    has_waited = handle.wait(timeout=0.5).timed_out
+    small = app.enqueue("echo", {"value": "y"}).result(timeout=20)
+    other.unlink()
+
+    assert has_waited
+    assert small == "y"
+    assert handle.result(timeout=20) == value
+
+
+def test_a_large_result_that_finds_no_room_fails_its_task_and_says_why(
+    app: StemApp,
+) -> None:
+    full_of_results(app)
+
+    handle = app.enqueue("echo", {"value": "x" * SPOOLED})
+
+    with pytest.raises(TaskFailedError, match="which is all they may") as caught:
+        handle.result(timeout=30)
+    assert caught.value.error.meta["reason"] == "bad-result"
+    assert app.enqueue("echo", {"value": "y"}).result(timeout=20) == "y"

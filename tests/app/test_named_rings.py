@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stem_actor import StemApp, TaskContext
-from stem_actor.actor.host.connection import attach
+from stem_actor.actor.host.attachment import attach
 from stem_actor.errors import BrokerUnavailable, TaskCancelledError
 from stem_actor.ring.record import TaskHead
 from tests.app.conftest import Maker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import sys
@@ -24,6 +23,7 @@ from stem_actor.errors import (
     TaskCancelledError,
 )
 from tests.app.conftest import Maker
+from tests.app.killing import kill_owner
 from tests.app.until import until
 
 #: Runs a supervisor that gets a signal in recovery, as often as a file has lines, and
@@ -103,7 +103,7 @@ def test_calls_of_a_running_host_say_why_its_ring_was_put_aside(
         later.status()
         strikes(app, signal.SIGSEGV, 100)
 
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         with pytest.raises(RingError, match="killed by signal 11") as caught:
             later.result(timeout=60)
         until(lambda: _answers(app))
@@ -141,7 +141,7 @@ def test_a_ring_whose_supervisors_are_killed_from_outside_stays(
         later.status()
         strikes(app, signal.SIGKILL, 7)
 
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         until(lambda: _answers(app))
 
         assert later.result(timeout=20) == 5
@@ -156,7 +156,7 @@ def test_fewer_deaths_than_five_are_not_even_told(
         later.status()
         strikes(app, signal.SIGSEGV, 3)
 
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
 
         assert later.result(timeout=30) == 5
         assert not app.directory.quarantine.exists()

@@ -12,7 +12,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ import pytest
 import uvloop
 
 from stem_actor import StemApp, TaskHandle, as_completed
+from stem_actor.actor.host.attachment import attach
 from stem_actor.actor.host.connection import Connection
 from stem_actor.errors import BrokerUnavailable, QueueFull, ResultTimeout, RingError
 from stem_actor.ids import format_id, new_id
 from tests.app.conftest import Maker
+from tests.app.killing import kill_owner
 
 #: What a wait may be late on a loaded machine; a redial that blocks takes seconds.
 LATE_S = 0.5
@@ -31,13 +32,13 @@ GAP_S = 0.25
 FAULT_S = 1.0
 
 
-@contextmanager
+@contextlib.contextmanager
 def gone(app: StemApp) -> Iterator[None]:
     """The supervisor is dead, and for now nobody restarts it."""
     guardian = app._host.guardian.pid  # type: ignore[union-attr]
     os.kill(guardian, signal.SIGSTOP)
     try:
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         deadline = time.monotonic() + 10
         while app.directory.owner() is not None:
             assert time.monotonic() < deadline
@@ -46,7 +47,7 @@ def gone(app: StemApp) -> Iterator[None]:
         os.kill(guardian, signal.SIGCONT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def stopped(app: StemApp) -> Iterator[None]:
     """The supervisor lives, and does nothing."""
     owner = app.directory.owner() or 0
@@ -57,7 +58,7 @@ def stopped(app: StemApp) -> Iterator[None]:
         os.kill(owner, signal.SIGCONT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def felled(app: StemApp) -> Iterator[None]:
     """The guardian is dead, and all that it kept; the host's calls start another."""
     guardian = app._host.guardian  # type: ignore[union-attr]
@@ -239,7 +240,7 @@ def test_a_close_leaves_the_readers_of_other_threads_loops_to_them(
     app: StemApp,
 ) -> None:
     """The number of the eventfd stays taken until the loop has let it go."""
-    connection = Connection(app.directory)
+    connection = attach(app.directory)
     wake = connection._waker.fd
     handle = Pending()
     inside, release = threading.Event(), threading.Event()
@@ -289,7 +290,7 @@ def test_results_that_are_pushed_again_are_dropped(make_app: Maker) -> None:
         for handle in app.registry.get("add").map(range(20_000)):
             handle.result(timeout=60)
 
-        os.kill(app.directory.owner() or 0, signal.SIGKILL)
+        kill_owner(app.directory)
         after = [app.enqueue("add", {"a": n}) for n in range(50)]
 
         # Replies come in the order of the ends: behind all those that are repeated.
@@ -352,8 +353,7 @@ class Pending:
     task_id = bytes(16)
     is_settled = False
 
-    def settle(self, kind: int, attempt: int, starts: int, payload: bytes) -> None:
-        """Never."""
+    def settle(self, kind: int, attempt: int, starts: int, payload: bytes) -> None: ...
 
     def progressed(self, payload: bytes) -> None: ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from stem_actor.ring.directory import RingDirectory
+from tests.app.killing import kill_owner
 from tests.cli.terminal import TIMEOUT_S, Terminal, first_line
 
 ADD = "import shop; h = shop.add.enqueue(1, 2); h.result(30); print(h.id)"
@@ -74,7 +74,7 @@ def test_one_task_can_be_followed(shop: Terminal) -> None:
 def test_it_goes_on_after_the_supervisor_was_killed(shop: Terminal) -> None:
     ring = RingDirectory(shop.ring, is_anonymous=False)
     with listening(shop, "--json", "--type", "task-succeeded") as process:
-        os.kill(ring.owner() or 0, signal.SIGKILL)
+        kill_owner(ring)
         [gap] = [json.loads(it) for it in lines(process, 1)]
         id_ = shop.python(ADD)
         [event] = [json.loads(it) for it in lines(process, 1)]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from stem_actor import StemApp
-from stem_actor.actor.host.connection import attach
+from stem_actor.actor.host.attachment import attach
 from stem_actor.errors import TaskFailedError
 from stem_actor.ring.directory import RingDirectory
 from tests.fault.chaos import Tree

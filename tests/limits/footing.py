@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,23 @@ class Footing:
 
 
 def at_rest(app: StemApp, workers: int = 3) -> Footing:
-    """Return the footing of *app* once its workers and its spare zygote are there."""
+    """
+    Return the footing of *app* once its workers and its spare zygote are there, the
+    supervisor watches each of them, and the guardian has let go of what it handed over.
+    """
     whole: list[str] = [f"stem-worker-{at}" for at in range(workers)] + [
         "stem-zygote"
     ] * 2
     found: list[Footing] = []
 
     def is_whole() -> bool:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):
             found.append(Footing.of(app))
             # One more: the supervisor, by the name of its interpreter.
             names = [it for it in found[-1].processes if it.startswith("stem-")]
             has_none_dying = len(found[-1].processes) == len(whole) + 1
-            return names == whole and has_none_dying and _are_up(app)
+            is_still = found[-3:] == [found[-1]] * 3
+            return names == whole and has_none_dying and is_still and _are_up(app)
         return False
 
     assert eventually(is_whole), found[-1]
@@ -66,7 +71,18 @@ def at_rest(app: StemApp, workers: int = 3) -> Footing:
 
 
 def _are_up(app: StemApp) -> bool:
-    return all(it.pid for it in app.workers())
+    return _watched_by(supervisor_of(app)) >= _workers_below(guardian_of(app))
+
+
+def _watched_by(pid: int) -> set[int]:
+    """Return the processes of which *pid* holds a pidfd."""
+    texts = [path.read_text() for path in Path(f"/proc/{pid}/fdinfo").iterdir()]
+    return {int(it) for text in texts for it in re.findall(r"^Pid:\t(\d+)", text, re.M)}
+
+
+def _workers_below(pid: int) -> set[int]:
+    below = psutil.Process(pid).children(recursive=True)
+    return {it.pid for it in below if it.name().startswith("stem-worker")}
 
 
 def returns_to(app: StemApp, before: Footing, timeout: float = 30.0) -> bool:

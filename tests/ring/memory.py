@@ -23,6 +23,7 @@ class State(IntEnum):
     HELD = 4
     FINISHED = 5
     PARKED = 6
+    DRIVEN = 7
 
 
 class Kind(IntEnum):

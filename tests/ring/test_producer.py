@@ -71,7 +71,6 @@ def test_a_closed_producer_refuses_every_call(opened: Opened) -> None:
     opened.producer.close()
 
     for call in (
-        lambda: opened.producer.ring_id,
         lambda: opened.producer.submit(bytes(128), b""),
         lambda: opened.producer.drain(),
         lambda: opened.producer.wait(0),

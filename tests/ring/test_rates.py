@@ -148,6 +148,7 @@ def test_an_offer_that_is_taken_back_gives_its_token_back(arena_of: ArenaOf) -> 
 
 def quiet(arena: Arena) -> None:
     lib.sa_core_worker_quiet(arena.core, 0, 0)
+    assert arena.check() == 0, "a task that waits in its queue holds no token"
     arena.start_worker(1)
 
 

@@ -9,7 +9,22 @@ from collections.abc import Awaitable
 from typing import Any, reveal_type
 
 import stem_actor
-from stem_actor import StemApp, TaskContext, TaskHandle, TaskResult, as_completed
+from stem_actor import (
+    Base64PayloadEncoder,
+    Signature,
+    StemApp,
+    TaskContext,
+    TaskHandle,
+    TaskMetadata,
+    TaskPayloadEncoder,
+    TaskPayloadEncoderRegistry,
+    TaskResult,
+    as_completed,
+    chain,
+    chord,
+    group,
+    pipe_encoders,
+)
 
 app = StemApp(workers=2)
 
@@ -43,9 +58,55 @@ def plain(context: str) -> list[int]:
     return []
 
 
+@app.task
+def total(values: list[int]) -> str:
+    return ""
+
+
 @stem_actor.task
 def later(x: float) -> dict[str, int]:
     return {}
+
+
+@app.task(metadata=TaskMetadata(args_encoder=Base64PayloadEncoder()))
+def encoded(context: TaskContext, text: str) -> str:
+    return text
+
+
+class Turner(TaskPayloadEncoder):
+    def encode(self, value: object) -> object:
+        return value
+
+    def decode(self, stored: object) -> object:
+        return stored
+
+
+class Turned:
+    """No subclass: what has the methods is an encoder."""
+
+    id = "turned"
+
+    def encode(self, value: object) -> object:
+        return value
+
+    def decode(self, stored: object) -> object:
+        return stored
+
+
+def of_encoders(registry: TaskPayloadEncoderRegistry) -> None:
+    reveal_type(encoded)  # SyncTask[(text: str), str]
+    reveal_type(encoded.metadata)  # TaskMetadata
+    reveal_type(Turner().id)  # str
+    reveal_type(Turner().encode(1))  # object
+    reveal_type(pipe_encoders(Turner(), Turned()))  # TaskPayloadEncoder
+    reveal_type(registry.resolve_args("turned"))  # PayloadEncoder
+    reveal_type(
+        StemApp(args_encoder=Turner(), additional_encoders=[Turned()])
+    )  # StemApp
+    StemApp(args_encoder=Turner)  # error
+    StemApp(encoder_ids="loose")  # error
+    TaskMetadata(result_encoder=5)  # error
+    app.task(metadata={"tags": ["a"]})  # error
 
 
 def of_tasks() -> None:
@@ -117,6 +178,34 @@ async def of_async() -> None:
     reveal_type(await add.enqueue(1).aresult(timeout=1))  # int
     async with app as started:
         reveal_type(started)  # StemApp
+
+
+def of_canvas() -> None:
+    reveal_type(add.s(1))  # Signature[int]
+    reveal_type(add.si(1))  # Immutable[int]
+    reveal_type(fetch.s("u"))  # Signature[str]
+    reveal_type(add.partial(2))  # Partial[int]
+    reveal_type(add.s(1) | add)  # Signature[int]
+    reveal_type(fetch.s("u") | fetch)  # Signature[str]
+    reveal_type(fetch.s("u") | send)  # Signature[bool]
+    reveal_type(add.s(1) | add.partial(b=3) | noted.si("x"))  # Signature[None]
+    reveal_type(group([add.s(1), add.s(2)]))  # Signature[list[int]]
+    reveal_type(group([add, add]))  # Partial[list[int]]
+    reveal_type(group([add.si(1)]))  # Immutable[list[int]]
+    reveal_type(chord([add.s(1)], total))  # Signature[str]
+    reveal_type(add.s(1) | group([add, add]) | total)  # Signature[str]
+    reveal_type(chain([add.s(1), add]))  # Signature[Any]
+
+
+def refused_on_a_canvas() -> None:
+    add.s("1")  # error
+    add.s()  # error
+    fetch.s("u") | add  # error
+    add.s(1) | add.s(2)  # error
+    add.s(1) | fetch  # error
+    chord([add.s(1)], fetch)  # error
+    chord([fetch.s("u")], total)  # error
+    _wrong: Signature[str] = add.s(1) | add  # error
 
 
 def refused() -> None:

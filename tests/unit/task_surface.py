@@ -14,6 +14,7 @@ from stem_actor.errors import QueueFull
 from stem_actor.ids import new_id
 from stem_actor.model.error import TaskError
 from stem_actor.model.status import TaskStatus
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.wire import unpack
 from stem_actor.ring.producer import Kind
 from stem_actor.ring.record import ARGS, TaskHead, TaskRecord, unpack_record
@@ -162,9 +163,14 @@ class Shop:
         return self.submitter.sent[-1]
 
 
-def open_shop(*tasks: Task[..., Any], room: int = 1 << 30) -> Shop:
+def open_shop(
+    *tasks: Task[..., Any],
+    room: int = 1 << 30,
+    encoders: TaskPayloadEncoderRegistry | None = None,
+) -> Shop:
     """Return a connected publisher of *tasks*."""
-    shop = Shop(FakeSubmitter(room), FakeSource(), Publisher(Registry()))
+    publisher = Publisher(Registry(), encoders=encoders)
+    shop = Shop(FakeSubmitter(room), FakeSource(), publisher)
     shop.publisher.connect(shop.submitter, shop.source)
     for each in tasks:
         shop.publisher.registry.add(each)

@@ -75,6 +75,7 @@ def test_another_value_anywhere_makes_another_key(other: dict[str, Any]) -> None
     [
         {"headers": {"traceparent": "00-1"}},
         {"headers": {"tracestate": "x", "baggage": "y"}},
+        {"headers": {"stem-args-encoder": "base64"}},
         {"meta": {"stem.parentTaskId": "1"}},
     ],
 )
@@ -153,7 +154,7 @@ def test_a_handle_asks_once_which_task_it_stands_for() -> None:
     first = new_id()
     shop.source.others[handle.task_id] = first
 
-    assert repr(handle).startswith("<TaskHandle")
+    assert repr(handle).startswith("<UniqueHandle")
     assert shop.source.asked == []
     assert (handle.id, handle.id) == (format_id(first), format_id(first))
 

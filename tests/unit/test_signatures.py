@@ -1,92 +1,181 @@
-"""Signatures that are written in several places say the same everywhere."""
+"""Signatures: what may stand behind what, and the tree that comes of it."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
-from dataclasses import fields
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from stem_actor import StemApp, TaskContext
-from stem_actor.actor.host import connection, settings
-from stem_actor.actor.worker import runtime
-from stem_actor.engine.children import ChildResults
-from stem_actor.engine.disconnected import Disconnected
-from stem_actor.engine.publish import Publisher
-from stem_actor.model.enqueue_options import (
-    EnqueueOptionsDict,
-    TaskEnqueueOptions,
-    TaskOptionsDict,
+from stem_actor import StemApp, chain, chord, group
+from stem_actor.errors import PayloadError
+from stem_actor.policy.plan import Chain, Chord, Group, Leaf, Tree
+from stem_actor.tasks.signature import CallStep, Immutable, Part, Partial, Signature
+
+app = StemApp(workers=1)
+
+
+@dataclass
+class Order:
+    number: int
+
+
+@app.task(name="add")
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(name="total")
+async def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@app.task(name="nothing")
+def nothing() -> None: ...
+
+
+@app.task(name="pack")
+def pack(order: Order) -> str:
+    return str(order.number)
+
+
+@app.task(name="note")
+def note(a: int, when: datetime, **more: int) -> None: ...
+
+
+def leaf(tree: Tree[CallStep]) -> tuple[str, dict[str, Any], str | None]:
+    assert isinstance(tree, Leaf)
+    assert tree.takes == (tree.call.into is not None)
+    return tree.call.call.name, dict(tree.call.call.args), tree.call.into
+
+
+def test_a_full_part_holds_every_argument_and_is_handed_none() -> None:
+    assert leaf(add.s(1, b=3).tree) == ("add", {"a": 1, "b": 3}, None)
+    assert leaf(add.si(1).tree) == ("add", {"a": 1}, None)
+
+
+def test_a_partial_one_lacks_its_first_argument_alone() -> None:
+    assert leaf(add.partial().tree) == ("add", {}, "a")
+    assert leaf(add.partial(5).tree) == ("add", {"b": 5}, "a")
+    assert leaf(add.partial(b=5).tree) == ("add", {"b": 5}, "a")
+
+
+def test_the_value_for_a_record_is_the_whole_map() -> None:
+    assert leaf(pack.partial().tree) == ("pack", {}, "")
+
+
+def test_arguments_of_a_partial_are_lowered_like_those_of_any_call() -> None:
+    when = datetime(2026, 1, 2)
+
+    _, args, into = leaf(note.partial(when, x=1).tree)
+
+    assert args == {"when": "2026-01-02T00:00:00", "x": 1}
+    assert into == "a"
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: add.partial(1, 2), "too many positional arguments"),
+        (lambda: add.partial(a=1), "multiple values for argument 'a'"),
+        (lambda: add.partial(c=1), "unexpected keyword argument 'c'"),
+        (lambda: nothing.partial(), "takes no value; write .si()"),
+        (lambda: note.partial(), "missing a required argument: 'when'"),
+    ],
 )
-from stem_actor.model.options import TaskOptions
-from stem_actor.tasks import ports
-from stem_actor.tasks.call import TaskCall, TaskEnqueuer
-from stem_actor.tasks.handle import TaskHandle
-from stem_actor.tasks.local import LocalRuntime
-from stem_actor.tasks.task import AsyncTask, SyncTask
-
-#: The first of each row is the pattern; the others have its parameters and result.
-SAME = [
-    (StemApp.enqueue, TaskContext.enqueue, TaskContext.spawn),
-    (TaskEnqueuer.enqueue_call, StemApp.enqueue_call, TaskContext.enqueue_call,
-     Publisher.enqueue_call),
-    (Publisher.enqueue_many, StemApp.enqueue_many),
-    (TaskHandle.settle, ports.PendingHandle.settle),
-    (TaskHandle.progressed, ports.PendingHandle.progressed),
-    *((getattr(ports.Submitter, name), getattr(Disconnected, name),
-       getattr(connection.Connection, name), getattr(runtime.ChildSubmitter, name))
-      for name in ("submit", "submit_many", "stow", "discard")),
-    *((getattr(ports.ResultSource, name), getattr(Disconnected, name),
-       getattr(connection.Connection, name), getattr(ChildResults, name))
-      for name in ("attach", "attach_many", "wait", "wait_async", "status", "revoke")),
-    *((getattr(ports.Runtime, name), getattr(runtime.WorkerRuntime, name),
-       getattr(LocalRuntime, name))
-      for name in ("progress", "extend", "extend_limit", "facts", "remaining_ns")),
-    (SyncTask.enqueue, SyncTask.aenqueue, AsyncTask.enqueue),
-    (SyncTask.enqueue_and_wait, SyncTask.aenqueue_and_wait),
-]  # fmt: skip
-
-#: Keyword form → the class whose fields it repeats.
-KEYWORDS = [(TaskOptionsDict, TaskOptions), (EnqueueOptionsDict, TaskEnqueueOptions)]
+def test_a_partial_that_no_value_completes_is_refused(
+    make: Callable[[], object], text: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(text)):
+        make()
 
 
-@pytest.mark.parametrize("row", SAME, ids=lambda row: row[0].__qualname__)
-def test_methods_of_one_row_have_one_signature(row: tuple[Any, ...]) -> None:
-    first, *others = map(_shape, row)
-
-    assert others == [first] * len(others)
+def test_what_has_no_wire_form_is_refused_with_its_path() -> None:
+    with pytest.raises(PayloadError, match=r"args\.b"):
+        add.partial(b=object())
 
 
-@pytest.mark.parametrize("pair", KEYWORDS, ids=lambda pair: pair[0].__name__)
-def test_the_keyword_form_of_options_has_their_fields(pair: tuple[Any, Any]) -> None:
-    keywords, options = pair
+def test_a_bar_makes_one_flat_chain() -> None:
+    part = add.s(1) | add | add.partial(3) | nothing.si()
 
-    assert [*keywords.__annotations__] == [it.name for it in _public(fields(options))]
-
-
-def test_a_prepared_call_has_the_parameters_of_enqueue() -> None:
-    parameters = [*inspect.signature(StemApp.enqueue).parameters]
-
-    assert parameters == ["self", *(it.name for it in fields(TaskCall))]
+    assert isinstance(part.tree, Chain)
+    assert [leaf(it) for it in part.tree.links] == [
+        ("add", {"a": 1}, None), ("add", {}, "a"), ("add", {"b": 3}, "a"),
+        ("nothing", {}, None),
+    ]  # fmt: skip
 
 
-def test_the_settings_that_are_documented_are_those_that_are_taken() -> None:
-    taken = inspect.signature(settings.build_settings).parameters
-
-    assert {*settings.SettingsDict.__annotations__} == {*taken}
-
-
-def _public(found: Iterable[Any]) -> list[Any]:
-    return [it for it in found if it.init]
+def test_chain_is_the_same_as_bars() -> None:
+    assert (
+        chain([add.s(1), add, nothing.si()]).tree
+        == (add.s(1) | add | nothing.si()).tree
+    )
 
 
-def _shape(method: Any) -> tuple[list[tuple[str, Any, Any, str]], str]:
-    """Every parameter, and the types as they are written."""
-    found = inspect.signature(method)
-    rows = [
-        (it.name, it.kind, it.default, str(it.annotation))
-        for it in found.parameters.values()
-    ]
-    return rows, str(found.return_annotation)
+def test_options_of_a_bound_task_travel_with_its_parts() -> None:
+    bound = add.with_options(priority=7)
+
+    for part in (bound.s(1), bound.si(1), bound.partial()):
+        assert isinstance(part.tree, Leaf)
+        options = part.tree.call.call.enqueue_options
+        assert options is not None
+        assert options.priority == 7
+
+
+def test_groups_and_chords_nest() -> None:
+    part = chord([group([add.s(1), add.s(2)]) | total, add.s(3)], total)
+
+    assert isinstance(part, Signature)
+    match part.tree:
+        case Chord((Chain((Group(members), second)), third), callback):
+            assert len(members) == 2
+            assert leaf(second) == leaf(callback) == ("total", {}, "values")
+            assert leaf(third) == ("add", {"a": 3}, None)
+        case other:
+            raise AssertionError(other)
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        (group([add.si(1), nothing.si()]), Immutable),
+        (group([add.s(1), add.si(1)]), Signature),
+        (group([add, add.partial(2)]), Partial),
+        (group([add, nothing.si()]), Partial),  # type: ignore[list-item]
+        (chord([add, add], total), Partial),
+        (chord([add.si(1)], total), Immutable),
+        (add.partial() | add, Partial),
+        (add.si(1) | add, Immutable),
+    ],
+)
+def test_a_part_is_handed_a_value_if_one_of_its_first_ones_is(
+    part: Part[Any], kind: type[Part[Any]]
+) -> None:
+    assert type(part) is kind
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: add.s(1) | add.s(2), "has its first argument already"),
+        (lambda: add.s(1) | group([add.s(2)]), "has its first argument already"),
+        (lambda: add.s(1) | 7, "7 is no part of a canvas"),
+        (lambda: group([add.s(1), add]), "cannot stand side by side"),
+        (lambda: chord([add.s(1)], total.s([])), "has its first argument already"),
+        (lambda: chain([add, add]), "the first step, .*, lacks its arguments"),
+    ],
+)
+def test_a_part_in_the_wrong_place_is_refused_with_the_remedy(
+    make: Callable[[], object], text: str
+) -> None:
+    with pytest.raises(TypeError, match=text):
+        make()
+
+
+def test_an_empty_chain_is_refused_and_an_empty_group_is_not() -> None:
+    assert group([]).tree == Group(())
+    with pytest.raises(ValueError, match="at least one step"):
+        chain([])

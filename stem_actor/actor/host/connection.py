@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from stem_actor.actor.host.identity import identify
-from stem_actor.actor.host.line import ControlLine, Request, Welcome
-from stem_actor.actor.host.outage import Outage
+from stem_actor.actor.host.line import Request
+from stem_actor.actor.host.meeting import Meeting
 from stem_actor.actor.host.replies import Replies
 from stem_actor.actor.host.status_view import status_of
-from stem_actor.actor.host.strays import Strays, checked, lose
-from stem_actor.actor.host.waker import LoopWaker
+from stem_actor.actor.host.strays import Strays, checked
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull, RingError
 from stem_actor.model.status import TaskStatus
-from stem_actor.ring.directory import RingDirectory
-from stem_actor.ring.native import Status, require
-from stem_actor.ring.producer import RingProducer
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.ring.native import Status
+from stem_actor.ring.producer import RingProducer, Submitted
 from stem_actor.ring.segment import adopt_segment
 from stem_actor.ring.spool import INLINE_MAX, Spool, is_claim
 from stem_actor.tasks.ports import PendingHandle
 
-__all__ = ["Connection", "attach"]
+__all__ = ["Connection"]
 
 _ANSWER_S: Final = 10.0
 _IDLE_S: Final = 0.02
@@ -44,31 +43,22 @@ class Connection:
     every wait ends at its own deadline, and event loops go on.
 
     Args:
-        directory: Of the ring.
-        revive: Called again and again while nobody runs the ring; takes a step, which
-            does not wait either, towards running it, or raises.
+        meeting: With the supervisor; it has answered. Closed with the connection.
     """
 
-    def __init__(
-        self, directory: RingDirectory, *, revive: Callable[[], None] | None = None
-    ) -> None:
-        require()
-        self.directory = directory
+    def __init__(self, meeting: Meeting) -> None:
+        if meeting.welcome is None:
+            raise ValueError("nobody has answered yet")
+        self.directory = meeting.directory
+        self.encoders: TaskPayloadEncoderRegistry | None = None
         self.pid = os.getpid()
         self.is_closed, self._since_drain = False, 0
-        self._line = ControlLine(directory)
-        self._waker = LoopWaker(self._on_wake)
-        self._outage = Outage(directory, self._line, revive)
+        self._line, self._waker = meeting.line, meeting.waker
+        self._outage = meeting.outage
         self._strays = Strays(self._line)
-        try:
-            facts, (ring_fd, page_fd, self._bell_fd) = self._meet()
-        except BaseException:
-            self._line.close()
-            self._waker.close()
-            raise
-        self._facts = facts
+        self._facts, (ring_fd, page_fd, self._bell_fd) = meeting.welcome
         self.ring = self._adopt(ring_fd, page_fd)
-        self._spool = Spool(directory.spool, self.max_payload)
+        self._spool = Spool(self.directory.spool, self.max_payload)
         self.replies = Replies(
             self.ring,
             self._waker,
@@ -76,6 +66,7 @@ class Connection:
             on_quiet=self._on_quiet,
             spool=self._spool,
         )
+        self._waker.on_wake = self.replies.drain_if_free
 
     # --- Submitter
 
@@ -89,7 +80,7 @@ class Connection:
         if not done.accepted:
             deadline = time.monotonic_ns() + timeout_ns
             while not done.accepted:
-                self._make_room(deadline, queue, timeout_ns)
+                self._make_room(done, deadline, queue, timeout_ns)
                 done = self.ring.submit(head, body)
         self._since_drain += 1
         if self._since_drain >= _DRAIN_EVERY:
@@ -117,7 +108,7 @@ class Connection:
             done = self.ring.submit_many(head, bodies)
             if done.accepted:
                 break
-            self._make_room(deadline, queue, timeout_ns)
+            self._make_room(done, deadline, queue, timeout_ns)
         self.replies.drain_if_free()
         ids = done.ids
         return [ids[at : at + 16] for at in range(0, 16 * done.accepted, 16)], (
@@ -147,9 +138,7 @@ class Connection:
     def status(self, task_id: bytes) -> TaskStatus | None:
         """Return the stored status; None for an id that is not known."""
         view = self.request("status", id=task_id)["status"]
-        if view is not None:
-            view["payload"] = self.unspool(view["payload"])
-        return status_of(view)
+        return status_of(view, self.unspool, self.encoders)
 
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         """Forbid a task to run, with *terminate* also to go on; False: too late."""
@@ -244,8 +233,13 @@ class Connection:
             self._spool.discard(claim)
             raise
 
-    def _make_room(self, deadline_ns: int, queue: str, timeout_ns: int) -> None:
+    def _make_room(
+        self, done: Submitted, deadline_ns: int, queue: str, timeout_ns: int
+    ) -> None:
         self.replies.drain_if_free()
+        if done.status == Status.STALE:
+            self._await_ring(deadline_ns, timeout_ns)
+            return
         if not self._may_wait(deadline_ns, timeout_ns):
             if self._tend():
                 raise QueueFull(queue, self.slots, accepted=self.ring.unadmitted())
@@ -258,6 +252,20 @@ class Connection:
         if self.ring.wait_room(min(left, _ROOM_SLICE_NS)) == Status.TIMEOUT:
             self._tend()
 
+    def _await_ring(self, deadline_ns: int, timeout_ns: int) -> None:
+        """The supervisor has given our ring up, and hung up: ask it for another."""
+        before = self.ring
+        self._tend()
+        if self.ring is not before:
+            return
+        if not self._may_wait(deadline_ns, timeout_ns):
+            raise BrokerUnavailable(
+                "the ring of this process was found corrupt, and has no successor yet",
+                hint="try again; supervisor.log names the ring, which is kept as .bad",
+            )
+        left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+        self._line.pause(max(0.0, min(left_s, _IDLE_S)))
+
     @staticmethod
     def _may_wait(deadline_ns: int, timeout_ns: int) -> bool:
         """In an event loop nobody is blocked: aenqueue waits, enqueue does not."""
@@ -266,23 +274,6 @@ class Connection:
         return time.monotonic_ns() < deadline_ns
 
     # --- the line
-
-    def _meet(self) -> Welcome:
-        """Wait for the first welcome; from here on nothing waits for the line."""
-        deadline = time.monotonic() + _ANSWER_S
-        while True:
-            welcome = self._line.redial(self._waker.fd, None)
-            if welcome is not None:
-                return welcome
-            if self._line.refusal is not None:
-                raise RingError(self._line.refusal)
-            if time.monotonic() >= deadline:
-                raise BrokerUnavailable(
-                    f"no supervisor runs the ring at {self.directory.path}",
-                    hint=self._line.last_words(),
-                )
-            self._outage.go_on()
-            self._line.pause(_IDLE_S)
 
     def _tend(self) -> bool:
         """
@@ -325,12 +316,12 @@ class Connection:
             for fd in fds:
                 os.close(fd)
             return
-        # Our ring went with its files; outcomes are still found by id.
+        # Ours went with its files, or was corrupt; outcomes are still found by id.
         before, self._bell_fd = self.ring, bell_fd
         first = before.first_ticket + _TICKETS
         self.ring = self._adopt(ring_fd, page_fd, first)
-        self.replies.move(self.ring, lose)
-        before.close()
+        self.replies.move(self.ring)
+        before.retire()
 
     def _adopt(self, ring_fd: int, page_fd: int, first_ticket: int = 1) -> RingProducer:
         ring = adopt_segment(ring_fd, self.directory.path / "p.ring", writable=True)
@@ -351,9 +342,6 @@ class Connection:
 
     # --- for the replies
 
-    def _on_wake(self) -> None:
-        self.replies.drain_if_free()
-
     def _on_quiet(self) -> bool:
         """Nothing has come for a while: is everybody still there?"""
         is_up = self._tend()
@@ -363,7 +351,7 @@ class Connection:
 
     def _settle_stray(self, handle: PendingHandle, view: dict[str, Any] | None) -> None:
         if view is None:
-            lose(handle)
+            _lose(handle)
             return
         self.replies.settle(
             handle, view["kind"], view["attempt"], view["starts"], view["payload"]
@@ -379,16 +367,10 @@ class Connection:
             )
 
 
-def attach(directory: RingDirectory) -> Connection:
-    """
-    Attach to a ring that another process runs.
+def _lose(handle: PendingHandle) -> None:
+    """The ring was lost with everything in it: say so, rather than wait for ever."""
+    handle.settle(_LOST_KIND, 0, 0, _LOST)
 
-    Raises:
-        BrokerUnavailable: If nobody runs it.
-    """
-    if directory.owner() is None:
-        raise BrokerUnavailable(
-            f"no supervisor runs the ring at {directory.path}",
-            hint="start the app, or run stem-actor worker",
-        )
-    return Connection(directory)
+
+_LOST_KIND: Final = 3
+_LOST: Final = b"\x81\xa6reason\xb0lost with a ring"

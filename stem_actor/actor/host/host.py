@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
+from stem_actor.actor.host.attachment import connect
 from stem_actor.actor.host.connection import Connection
+from stem_actor.actor.host.meeting import Meeting
 from stem_actor.actor.host.preflight import require_kernel, require_python
 from stem_actor.actor.host.revival import Revival, start_error
 from stem_actor.actor.host.supervisor_log import last_words, size_of
@@ -109,7 +111,7 @@ class RingHost:
         self._pid = os.getpid()
         self._launch()
         try:
-            self.connection = Connection(self.directory, revive=self._revive)
+            self.connection = connect(Meeting(self.directory, revive=self._revive))
         except BaseException:
             self._end()
             raise
@@ -143,13 +145,17 @@ class RingHost:
         if was_interrupted:
             guardian.end()
         with suppress(StemError, OSError):
-            if not was_interrupted and guardian.is_alive():
+            # One that was started again may be up, and nobody has asked for it since.
+            is_there = guardian.is_alive() or self._revival is not None
+            if not was_interrupted and is_there:
                 answer = connection.request(
                     "stop",
                     deadlineNs=int(deadline_s * 1e9),
                     timeout_s=deadline_s + _END_S,
                 )
                 connection.replies.drain_if_free()
+        with suppress(StemError):
+            self._take_revived()
         guardian = self.guardian or guardian  # the request may have found another
         if not guardian.wait(_END_S):
             guardian.end()
@@ -242,20 +248,32 @@ class RingHost:
                 return  # its supervisor dies with it, but a moment later
             self._prepare()
             self._revival = Revival(self._spec())
+        self._take_revived()
+
+    def _take_revived(self) -> None:
+        """
+        Make the tree that was started again ours, once it has said how it is.
+
+        Raises:
+            StemError: If it has not come up; says why.
+        """
+        if self._revival is None:
+            return
         try:
             guardian = self._revival.result(self._last_words)
         except BaseException:
             self._revival = None
             raise
-        if guardian is not None:
-            if self.guardian is not None:
-                self.guardian.close()
-            self.guardian, self._revival = guardian, None
-            self._revivals += 1
-            if guardian.is_alive():
-                self._revivals = 0
-            elif self._revivals > _REVIVALS_MAX:
-                raise start_error("", self._last_words())
+        if guardian is None:
+            return
+        if self.guardian is not None:
+            self.guardian.close()
+        self.guardian, self._revival = guardian, None
+        self._revivals += 1
+        if guardian.is_alive():
+            self._revivals = 0
+        elif self._revivals > _REVIVALS_MAX:
+            raise start_error("", self._last_words())
 
     def _check_status(self, guardian: Guardian) -> None:
         """

@@ -9,6 +9,7 @@ from typing import Any, cast
 from stem_actor.actor.tree.importing import hook_places, place_of, require_importable
 from stem_actor.actor.worker.worker import Hooks
 from stem_actor.errors import HandlerNotImportable
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.policy.strategy import RetryStrategy
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
@@ -29,16 +30,23 @@ class Places:
         init_hooks: Of all ``worker_init`` hooks, or of none.
         shutdown_hooks: Likewise.
         strategy: Of the user's own retry strategy.
+        encoders: Of the encoders that the app was given.
     """
 
     handlers: Mapping[str, str]
     init_hooks: tuple[str, ...]
     shutdown_hooks: tuple[str, ...]
     strategy: str | None
+    encoders: str | None = None
 
     @classmethod
     def of(
-        cls, registry: Registry, hooks: Hooks, strategy: RetryStrategy | None, app: Any
+        cls,
+        registry: Registry,
+        hooks: Hooks,
+        strategy: RetryStrategy | None,
+        encoders: TaskPayloadEncoderRegistry | None,
+        app: Any,
     ) -> Places:
         """
         Return the places of what *app* has.
@@ -47,7 +55,8 @@ class Places:
             registry: Its tasks.
             hooks: Its hooks.
             strategy: Its retry strategy, if that is the user's own.
-            app: The app, which may be a global where the strategy is none.
+            encoders: Its encoders, if it was given some.
+            app: The app, which may be a global where the others are none.
         """
         found: dict[str, str] = {}
         for name, handler in handlers_of(registry).items():
@@ -56,12 +65,19 @@ class Places:
             except HandlerNotImportable:
                 continue
         init, shutdown = _hooks(hooks.init), _hooks(hooks.shutdown)
-        return cls(found, init, shutdown, _strategy(strategy, app))
+        return cls(
+            found,
+            init,
+            shutdown,
+            _setting(strategy, "retry_strategy", app),
+            _setting(encoders, "encoders", app),
+        )
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The module of the strategy: no handler or hook may lead to it."""
-        return () if self.strategy is None else (self.strategy.partition(":")[0],)
+        """The modules of strategy and encoders: no handler or hook may lead there."""
+        found = (it for it in (self.strategy, self.encoders) if it is not None)
+        return tuple(it.partition(":")[0] for it in found)
 
 
 def handlers_of(registry: Registry) -> dict[str, Callable[..., object]]:
@@ -80,11 +96,12 @@ def _hooks(hooks: Sequence[Callable[[], object]]) -> tuple[str, ...]:
         return ()
 
 
-def _strategy(strategy: RetryStrategy | None, app: Any) -> str | None:
-    if strategy is None:
+def _setting(value: object, name: str, app: Any) -> str | None:
+    """Return where *value*, the setting *name* of *app*, is found; None: nowhere."""
+    if value is None:
         return None
-    found = place_of(strategy)
+    found = place_of(value)
     if found is not None:
         return found
     here = place_of(app)
-    return None if here is None else f"{here}.settings.retry_strategy"
+    return None if here is None else f"{here}.settings.{name}"

@@ -186,21 +186,19 @@ class Replies:
             finally:
                 self._leader.release()
 
-    def move(self, ring: RingProducer, settle: Callable[[PendingHandle], None]) -> None:
+    def move(self, ring: RingProducer) -> None:
         """
         Go on with another *ring*, whose tickets begin above all earlier ones.
 
-        Every waiting handle is settled by *settle*: no reply will come any more.
+        No reply comes to a handle that waits now: its end is asked for by id.
         """
         with self._table:
-            handles = list(self._waiting.values())
+            self._strays.add(self._waiting.values())
             self._waiting.clear()
             self._early.clear()
             self._ahead.clear()
             self._attached = ring.first_ticket - 1
             self.ring = ring
-        for handle in handles:
-            settle(handle)
 
     def settle(
         self,

@@ -18,7 +18,9 @@ from stem_actor.actor.tree.start_method import StartMethod
 from stem_actor.errors import SettingsError
 from stem_actor.model.duration import Duration, to_ns
 from stem_actor.model.lifecycle import WorkerLifecycle
+from stem_actor.model.metadata import PayloadEncoder
 from stem_actor.model.options import check_queue
+from stem_actor.payload.encoder_registry import EncoderIds, TaskPayloadEncoderRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.ring.directory import RingDirectory, parse_ring_url
 
@@ -53,6 +55,7 @@ class Settings:
         result_ttl_ns: How long a result is kept.
         max_payload: Largest arguments or result, in bytes.
         python: The interpreter that supervisors, and zygotes that import, are run by.
+        encoders: The encoders of its payloads.
     """
 
     broker: str
@@ -68,6 +71,7 @@ class Settings:
     result_ttl_ns: int
     max_payload: int
     python: str
+    encoders: TaskPayloadEncoderRegistry
 
     def locate(self) -> RingDirectory:
         """
@@ -83,6 +87,11 @@ class Settings:
         """The retry strategy if it is of a class of the user: code, and no numbers."""
         is_ours = type(self.retry_strategy) is ExponentialJitterRetryStrategy
         return None if is_ours else self.retry_strategy
+
+    @property
+    def own_encoders(self) -> TaskPayloadEncoderRegistry | None:
+        """The encoders if the user has named some, likewise."""
+        return None if self.encoders.is_plain else self.encoders
 
     def supervisor_config(
         self, *, is_anonymous: bool, places: Places
@@ -113,6 +122,7 @@ class Settings:
             strategy=(to_ns(known.base, "base"), to_ns(known.max, "max")),
             strategy_seed=known.seed,
             strategy_place=places.strategy or "",
+            encoders_place=places.encoders or "",
             handlers=dict(places.handlers),
             init_hooks=places.init_hooks,
             shutdown_hooks=places.shutdown_hooks,
@@ -142,6 +152,11 @@ class SettingsDict(TypedDict, total=False):
         python: The Python interpreter that the supervisor is run by; None:
             ``sys.executable``. To be set by a program that embeds Python, whose
             ``sys.executable`` is something else.
+        args_encoder: Encodes the arguments of tasks that name no encoder of their own.
+        result_encoder: The same for results, errors, progress and kept meta.
+        additional_encoders: Further ones that payloads here may be marked with.
+        encoder_ids: ``strict``: an encoder that is not known is an error; ``lenient``:
+            the default one decodes.
     """
 
     broker: str
@@ -157,6 +172,10 @@ class SettingsDict(TypedDict, total=False):
     result_ttl: Duration
     max_payload: int
     python: str | Path | None
+    args_encoder: PayloadEncoder | None
+    result_encoder: PayloadEncoder | None
+    additional_encoders: Iterable[PayloadEncoder]
+    encoder_ids: EncoderIds
 
 
 def settings_of(given: SettingsDict) -> Settings:
@@ -194,6 +213,10 @@ def build_settings(
     result_ttl: Duration = 3600,
     max_payload: int = 8 << 20,
     python: str | Path | None = None,
+    args_encoder: PayloadEncoder | None = None,
+    result_encoder: PayloadEncoder | None = None,
+    additional_encoders: Iterable[PayloadEncoder] = (),
+    encoder_ids: EncoderIds = "strict",
 ) -> Settings:
     """
     Return the settings that these public values mean.
@@ -217,14 +240,9 @@ def build_settings(
     if start_method not in list(StartMethod):
         known = ", ".join(f'"{method}"' for method in StartMethod)
         problems.append(f"start_method must be one of {known}, not {start_method!r}")
-    if not isinstance(lifecycle, WorkerLifecycle | None):
-        problems.append(f"lifecycle must be a WorkerLifecycle, not {lifecycle!r}")
-    if retry_strategy is not None and not callable(
-        getattr(retry_strategy, "next_delay", None)
-    ):
-        problems.append(f"retry_strategy has no next_delay method: {retry_strategy!r}")
-    if not isinstance(python, str | os.PathLike | None):
-        problems.append(f"python must be the path of an interpreter, not {python!r}")
+    problems += _kind_problems(lifecycle, retry_strategy, python)
+    defaults, others = (args_encoder, result_encoder), additional_encoders
+    encoders = _encoders(problems, defaults, others, encoder_ids)
     if problems:
         raise SettingsError(problems)
     return Settings(
@@ -236,6 +254,7 @@ def build_settings(
         retry_strategy=retry_strategy or ExponentialJitterRetryStrategy(),
         result_ttl_ns=to_ns(result_ttl, "result_ttl"),
         python=sys.executable if python is None else _program(python),
+        encoders=encoders,
         **counts,
     )
 
@@ -269,6 +288,33 @@ def _count_problems(counts: dict[str, int]) -> Iterator[str]:
             yield f"{name} must be in {low:,}..{high:,}, not {value:,}"
         elif name == "arena_bytes" and value % _ARENA_UNIT:
             yield f"arena_bytes must be a multiple of 64 KiB, not {value:,}"
+
+
+def _encoders(
+    problems: list[str],
+    defaults: tuple[PayloadEncoder | None, PayloadEncoder | None],
+    others: Iterable[PayloadEncoder],
+    ids: EncoderIds,
+) -> TaskPayloadEncoderRegistry:
+    """Return the registry; what is wrong with it is added to *problems*."""
+    try:
+        return TaskPayloadEncoderRegistry(*defaults, others, ids=ids)
+    except SettingsError as error:
+        problems += error.problems
+        return TaskPayloadEncoderRegistry()
+
+
+def _kind_problems(
+    lifecycle: object, retry_strategy: object, python: object
+) -> Iterator[str]:
+    if not isinstance(lifecycle, WorkerLifecycle | None):
+        yield f"lifecycle must be a WorkerLifecycle, not {lifecycle!r}"
+    if retry_strategy is not None and not callable(
+        getattr(retry_strategy, "next_delay", None)
+    ):
+        yield f"retry_strategy has no next_delay method: {retry_strategy!r}"
+    if not isinstance(python, str | os.PathLike | None):
+        yield f"python must be the path of an interpreter, not {python!r}"
 
 
 def _duration_problems(result_ttl: Duration) -> Iterator[str]:

@@ -9,10 +9,7 @@ from stem_actor.actor.host.line import ControlLine, Request
 from stem_actor.errors import StemError
 from stem_actor.tasks.ports import PendingHandle
 
-__all__ = ["Strays", "checked", "lose"]
-
-_LOST_KIND: Final = 3
-_LOST: Final = b"\x81\xa6reason\xb0lost with a ring"
+__all__ = ["Strays", "checked"]
 
 _AT_ONCE: Final = 64
 
@@ -75,11 +72,6 @@ class Strays:
             if handle.task_id == task_id:
                 settle(handle, view)
                 self._handles.pop(key, None)
-
-
-def lose(handle: PendingHandle) -> None:
-    """The ring was lost with everything in it: say so, rather than wait for ever."""
-    handle.settle(_LOST_KIND, 0, 0, _LOST)
 
 
 def checked(answer: dict[str, Any]) -> dict[str, Any]:

@@ -41,12 +41,12 @@ class LoopWaker:
     thread: the number of the eventfd stays taken until the last loop has let go, so
     no loop ever reads, or removes, a descriptor that somebody else got meanwhile.
 
-    Args:
+    Attributes:
         on_wake: Called in a loop that the supervisor has woken.
     """
 
-    def __init__(self, on_wake: Callable[[], None]) -> None:
-        self._on_wake = on_wake
+    def __init__(self) -> None:
+        self.on_wake: Callable[[], object] = bool
         self._wake: _EventFd | None = _EventFd()
         self._loops: dict[asyncio.AbstractEventLoop, _Listener] = {}
 
@@ -115,7 +115,7 @@ class LoopWaker:
         with suppress(BlockingIOError):
             os.eventfd_read(wake.number)
         if self._wake is not None:
-            self._on_wake()
+            self.on_wake()
         self.wake()
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -58,21 +58,38 @@ def _revoke(station: Station, request: Request) -> Answer:
         return {"revoked": _revoke_submitted(station, task_id, reason)}
     if slot.state == State.FINISHED:
         return {"revoked": False}
+    terminate = bool(request.get("terminate"))
+    if slot.state == State.DRIVEN:
+        parts = station.canvases.revoke(slot, reason)
+        for part in parts or ():
+            _revoke_one(station, part, reason, payload, terminate=terminate)
+        station.pump()
+        return {"revoked": parts is not None}
+    revoked = _revoke_one(station, task_id, reason, payload, terminate=terminate)
+    return {"revoked": revoked}
+
+
+def _revoke_one(
+    station: Station, task_id: bytes, reason: str, payload: bytes, *, terminate: bool
+) -> bool:
+    """Cancel a task that has a slot; False: it runs and is left alone, or has ended."""
+    core = station.core
+    slot = core.find(task_id)
+    if slot is None:
+        return False
     rc = lib.sa_core_revoke(
         core.handle, slot.number, slot.gen, ffi.from_buffer(payload), len(payload)
     )
     if rc == Status.OK:
         station.pump()
-        return {"revoked": True}
-    if not request.get("terminate"):
-        return {"revoked": False}
-    start = station.limits.start_of(core.slot(slot.number))
+        return True
+    start = station.limits.start_of(core.slot(slot.number)) if terminate else None
     if start is None:
-        return {"revoked": False}
+        return False
     station.limits.interrupt(
         start, Stop.REVOKED, grace_s=_GRACE_S, fault=Fault.REVOKED, reason=reason
     )
-    return {"revoked": True}
+    return True
 
 
 def _revoke_submitted(station: Station, task_id: bytes, reason: str) -> bool:
@@ -108,8 +125,11 @@ def _stats(station: Station, _request: Request) -> Answer:
         "deadLetters": station.dead_letters.count,
         "deadLettersDropped": station.dead_letters.dropped,
         "producers": len(station.producers.rows),
+        "ringsSpoilt": station.producers.spoilt,
+        "ringsRenewed": station.producers.renewed,
         "connectionPauses": station.pauses,
         "unreadable": station.unreadable.count,
+        "canvases": len(station.canvases),
         "recovered": dict(station.recovered),
     }
 

@@ -79,6 +79,12 @@ class ControlServer:
             for seq in session.waiting.pop(event.task_id, ()):
                 self._tell(session, seq, event.task_id)
 
+    def hang_up(self, producer: Producer) -> None:
+        """Its ring is corrupt: it redials, and is given another."""
+        for session in list(self._sessions.values()):
+            if session.producer is producer:
+                self._part(session)
+
     # --- connections
 
     def _listen(self) -> None:

@@ -22,7 +22,8 @@ _SOFT_NS: Final = 1_000_000_000
 #: The longest that idle workers are given for their shutdown hooks.
 _LEAVE_NS: Final = 5_000_000_000
 _WAITING: Final = (State.READY, State.DELAYED, State.PARKED, State.HELD)
-_STOPPED: Final = msgspec.msgpack.encode({"reason": "stopped"})
+_REASON: Final = "stopped"
+_STOPPED: Final = msgspec.msgpack.encode({"reason": _REASON})
 
 
 class Drain:
@@ -140,6 +141,9 @@ class Drain:
     def _cancel_waiting(self) -> bool:
         """Cancel what has not started; True while an owner still has to be told."""
         core = self._station.core
+        for number in core.numbers_in(State.DRIVEN):
+            self._station.canvases.revoke(core.slot(number), _REASON)
+            self._cancelled += 1
         payload = ffi.from_buffer(_STOPPED)
         for number in core.numbers_in(*_WAITING):
             gen = core.slot(number).gen

@@ -21,7 +21,12 @@ _STOPPED: Final = frozenset({"T", "t", "Z"})
 
 def problems_of(station: Station) -> list[str]:
     """Return one line for each problem; none: the ring is healthy."""
-    return [*_of_work(station), *_of_workers(station), *_of_supervisor(station)]
+    return [
+        *_of_work(station),
+        *_of_workers(station),
+        *station.producers.problems(),
+        *_of_supervisor(station),
+    ]
 
 
 def _of_work(station: Station) -> Iterator[str]:
@@ -61,6 +66,8 @@ def _of_workers(station: Station) -> Iterator[str]:
 def _of_supervisor(station: Station) -> Iterator[str]:
     if station.letters.problem is not None:
         yield station.letters.problem
+    if station.canvases.problem is not None:
+        yield station.canvases.problem
     if station.is_deaf:
         yield (
             "the supervisor has no file descriptor left, and new connections wait: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -59,6 +60,11 @@ class Producers:
         self.bell = bell
         self.bell_fd = bell_fd
         self.rows: dict[int, Producer] = {}
+        #: Ring id → pid and birth of those whose ring was corrupt, and who have not
+        #: come for another.
+        self._bereft: dict[int, tuple[int, int]] = {}
+        #: How many rings were corrupt, and how many of their owners got another.
+        self.spoilt = self.renewed = 0
 
     @property
     def has_traffic(self) -> bool:
@@ -79,6 +85,7 @@ class Producers:
             if producer is None:
                 ring.close()
                 set_aside(path)
+                self._note_spoilt(_number_of(path), pid, born)
                 continue
             producer.is_connected = False
             lib.sa_core_connect_producer(self._core.handle, producer.row, 0, -1)
@@ -114,9 +121,20 @@ class Producers:
         return producer
 
     def resume(self, ring_id: int, pid: int, wake_fd: int) -> Producer | None:
-        """Give a producer its ring back after the supervisor was replaced."""
+        """
+        Give a producer its ring back after the supervisor was replaced.
+
+        Returns:
+            None if there is none any more: it needs another.
+        """
+        owner, _ = self._bereft.get(ring_id, (0, 0))
+        if owner == pid:
+            del self._bereft[ring_id]
+            self.renewed += 1
         producer = self.rows.get(ring_id % 64)
         if producer is None or producer.ring_id != ring_id or producer.pid != pid:
+            return None
+        if lib.sa_ring_is_left(producer.ring.at):
             return None
         producer.is_connected = True
         producer.wake_fd = wake_fd
@@ -141,11 +159,34 @@ class Producers:
         producer.ring.path.unlink(missing_ok=True)
         producer.ring.close()
 
-    def quarantine(self, ring_id: int) -> None:
-        """Keep the ring of a producer that wrote nonsense for diagnosis."""
+    def quarantine(self, ring_id: int) -> Producer | None:
+        """
+        Keep the ring of a producer that wrote nonsense for diagnosis.
+
+        Returns:
+            The producer, which must be told: the core reads its ring no more.
+        """
         producer = self.rows.get(ring_id % 64)
-        if producer is not None:
-            set_aside(producer.ring.path)
+        if producer is None or producer.ring_id != ring_id:
+            return None
+        set_aside(producer.ring.path)
+        self._note_spoilt(ring_id, producer.pid, producer.born)
+        return producer
+
+    def problems(self) -> Iterator[str]:
+        """Yield a line for each living process whose ring was corrupt."""
+        for ring_id, (pid, born) in list(self._bereft.items()):
+            if not _is_alive(pid, born):
+                del self._bereft[ring_id]
+                continue
+            yield (
+                f"the ring of process {pid} was corrupt, and it has not come for "
+                "another yet: what it submitted last is lost; if it hangs, restart it"
+            )
+
+    def _note_spoilt(self, ring_id: int, pid: int, born: int) -> None:
+        self.spoilt += 1
+        self._bereft[ring_id] = pid, born
 
     def _attach(
         self, ring: Segment, *, pid: int, born: int, wake_fd: int
@@ -173,6 +214,12 @@ class Producers:
             self._loop.call_later(_RETURN_S, self._expect, producer)
         else:
             self.leave(producer)
+
+
+def _number_of(path: Path) -> int:
+    """Return the id of the ring at *path*; -1: not told."""
+    number = path.stem.split("-")[1]
+    return int(number) if number.isdecimal() else -1
 
 
 def _owner_of(path: Path) -> tuple[int, int]:

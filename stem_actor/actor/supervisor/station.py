@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from stem_actor.actor.supervisor.canvas_store import CanvasStore
+from stem_actor.actor.supervisor.canvases import Canvases
 from stem_actor.actor.supervisor.crew import Crew
 from stem_actor.actor.supervisor.dead_letters import DeadLetterStore
 from stem_actor.actor.supervisor.events import EventHub
@@ -18,6 +20,7 @@ from stem_actor.actor.tree.config import SupervisorConfig
 from stem_actor.clock import Clock
 from stem_actor.ring.core import Core
 from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.spool import Spool
 
 __all__ = ["Station"]
 
@@ -36,6 +39,7 @@ class Station:
         spool: Removes files that no task needs any more.
         letters: On their way into ``dead_letters``.
         unreadable: Gives tasks up that make no sense.
+        canvases: Runs what consists of tasks.
     """
 
     directory: RingDirectory
@@ -56,6 +60,7 @@ class Station:
     spool: SpoolKeeper = field(init=False)
     unreadable: Unreadable = field(init=False)
     letters: LetterBox = field(init=False)
+    canvases: Canvases = field(init=False)
 
     def __post_init__(self) -> None:
         self.spool = SpoolKeeper(
@@ -65,4 +70,10 @@ class Station:
         self.letters = LetterBox(
             self.core, self.dead_letters, self.loop, self.spool.drop,
             self.unreadable.note,
+        )  # fmt: skip
+        self.canvases = Canvases(
+            self.core,
+            CanvasStore(self.directory.canvases),
+            Spool(self.directory.spool, self.config.max_payload),
+            self.loop, self.clock, self.pump,
         )  # fmt: skip

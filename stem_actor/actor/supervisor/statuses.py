@@ -22,7 +22,7 @@ _KINDS: Final = {1: "succeeded", 2: "failed", 3: "cancelled"}
 #: Where tasks of a state are; which of these a task is in, its slot tells.
 _SLOTS: Final = {
     "queued": (State.READY, State.DELAYED, State.LEASED, State.HELD, State.PARKED),
-    "running": (State.LEASED,),
+    "running": (State.LEASED, State.DRIVEN),
     "retried": (State.DELAYED,),
     **dict.fromkeys(_KINDS.values(), (State.FINISHED,)),
 }
@@ -61,6 +61,7 @@ def status_of(station: Station, task_id: bytes) -> Answer | None:
         "payload": core.outcome(slot),
         "waiting": _waiting(station, slot, state),
         "createdNs": _created(station, slot),
+        "parts": station.canvases.counts(task_id),
     }
 
 
@@ -153,7 +154,7 @@ def _queue_number(station: Station, name: str) -> int:
 def _state(slot: SlotView, *, is_running: bool) -> str:
     if slot.state == State.FINISHED:
         return _KINDS[slot.out_kind]
-    if slot.state == State.LEASED and is_running:
+    if slot.state == State.DRIVEN or (slot.state == State.LEASED and is_running):
         return "running"
     if slot.state == State.DELAYED and slot.attempt:
         return "retried"

@@ -131,6 +131,7 @@ class Supervisor:
                 f"the ring does not pass its checks after recovery: {broken}"
             )
         self.station.spool.sweep()
+        self.station.canvases.load()
         self.loop.add_reader(BELL_FD, self.pump)
         self.loop.add_reader(GUARDIAN_FD, self._on_guardian)
         self.control.open()
@@ -158,7 +159,8 @@ class Supervisor:
             left = self.core.run(self.bell.at, poll_ns=_POLL_NS, sweep_ns=sweep)
             if self.hub.is_open:
                 self.hub.pass_on()
-            events = self._unclaimed + self.core.events()
+            # A core that may sleep has none: it looks for them before it says so.
+            events = self._unclaimed + ([] if left else self.core.events())
             if events:
                 self._unclaimed = []
                 try:
@@ -188,6 +190,9 @@ class Supervisor:
                 self.station.unreadable.on_event(event, error)
         if dead:
             self.station.letters.post(dead)
+        ended = [event for event in events if event.type == EventType.TIED]
+        if ended:
+            self.station.canvases.on_ended(ended)
 
     def _on_event(self, event: Event) -> None:
         match event.type:
@@ -201,6 +206,8 @@ class Supervisor:
                 self.station.spool.on_freed(event)
             case EventType.CORRUPT:
                 self._on_corrupt(event)
+            case EventType.DRIVEN:
+                self.station.canvases.on_driven(event)
             case EventType.WATCHED:
                 self.control.on_finished(event)
 
@@ -257,14 +264,18 @@ class Supervisor:
             return unreadable.give_up(slot, error)
 
     def _on_corrupt(self, event: Event) -> None:
-        kind, number = (
-            ("worker", event.worker) if event.a == 0 else ("producer", event.worker)
-        )
-        if event.a != 0:
-            self.producers.quarantine(number)
-        elif number < len(self.crew.members):  # else nobody lives there any more
-            self.crew.kill(self.crew.members[number], Fault.CORRUPT, reason="corrupt")
-        say(f"the ring of {kind} {number} is corrupt")
+        number = event.worker
+        if event.a == 0:
+            if number < len(self.crew.members):  # else nobody lives there any more
+                member = self.crew.members[number]
+                self.crew.kill(member, Fault.CORRUPT, reason="corrupt")
+            say(f"the ring of worker {number} is corrupt")
+            return
+        producer = self.producers.quarantine(number)
+        if producer is not None:
+            self.loop.call_soon(self.control.hang_up, producer)
+            kept = producer.ring.path.with_suffix(".bad").name
+            say(f"the ring of process {producer.pid} is corrupt; kept as {kept}")
 
     # --- the guardian
 
@@ -327,14 +338,6 @@ def _open_bell(path: Path) -> Segment:
     return page
 
 
-def _raise_fd_limit() -> None:
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
-
-
 async def _supervise(directory: RingDirectory, config: SupervisorConfig) -> int:
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(directory, config, loop, SystemClock())
@@ -351,7 +354,6 @@ def main(argv: list[str] | None = None) -> Any:
     for fd in (GUARDIAN_FD, BELL_FD, STATUS_FD):
         os.set_inheritable(fd, False)
     faulthandler.enable()  # a crash of the core leaves its stack in the log
-    _raise_fd_limit()
     try:
         config = read_config(path / "config.json")
         directory = RingDirectory(path, is_anonymous=config.is_anonymous)

@@ -30,6 +30,8 @@ class SupervisorConfig:
         strategy_seed: Chooses its jitter.
         strategy_place: ``module:qualname`` of the user's own strategy, for workers
             that import; empty: the default one is in force.
+        encoders_place: The same of the app's encoders; empty: values stay plain but
+            for tasks that name an encoder.
         handlers: Task name → ``module:qualname``, for workers that import.
         hooks: ``worker_init`` and ``worker_shutdown`` references, likewise.
     """
@@ -49,6 +51,7 @@ class SupervisorConfig:
     strategy: tuple[int, int] = (2 * 10**9, 300 * 10**9)
     strategy_seed: int | None = None
     strategy_place: str = ""
+    encoders_place: str = ""
     handlers: dict[str, str] = field(default_factory=dict)
     init_hooks: tuple[str, ...] = ()
     shutdown_hooks: tuple[str, ...] = ()

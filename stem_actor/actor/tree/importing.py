@@ -36,7 +36,7 @@ class ImportSpec:
         handlers: Task name → handler: their modules are imported.
         hooks: Functions that each worker calls: their modules are imported too.
         modules: Modules to import beside those.
-        strategy: The user's own retry strategy if no global leads to it; else None.
+        unreachable: By the name of its setting, what no global leads to.
     """
 
     body: str
@@ -44,7 +44,7 @@ class ImportSpec:
     handlers: Mapping[str, Callable[..., object]] = field(default_factory=dict)
     hooks: tuple[Callable[[], object], ...] = ()
     modules: tuple[str, ...] = ()
-    strategy: object = None
+    unreachable: Mapping[str, object] = field(default_factory=dict)
 
     def all_modules(self) -> tuple[str, ...]:
         """

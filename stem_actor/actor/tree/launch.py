@@ -136,11 +136,13 @@ def _named(spec: LaunchSpec, method: StartMethod) -> ImportSpec:
             [f'start_method="{method}" has to import the handlers, and none is named'],
             hint="start before any thread does, or define the handlers in a module",
         )
-    if spec.import_spec.strategy is not None:
-        kind = type(spec.import_spec.strategy).__name__
+    problems = [
+        f'start_method="{method}" cannot bring a {type(it).__name__} ({name}) over'
+        for name, it in spec.import_spec.unreachable.items()
+    ]
+    if problems:
         raise SettingsError(
-            [f'start_method="{method}" cannot bring a {kind} (retry_strategy) over'],
-            hint="keep it, or the app that has it, in a global of a module",
+            problems, hint="keep it, or the app that has it, in a global of a module"
         )
     return spec.import_spec
 

@@ -11,6 +11,7 @@ from stem_actor.actor.tree.importing import resolve, resolve_object
 from stem_actor.actor.worker.body import serve
 from stem_actor.actor.worker.worker import Hooks
 from stem_actor.errors import SettingsError
+from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.tasks.decorator import TaskDecorator
 from stem_actor.tasks.registry import Registry
@@ -25,6 +26,9 @@ def imported_body(birth: Birth) -> None:
     registry = Registry()
     for name, reference in config.handlers.items():
         registry.add(_task(name, reference))
+    encoders = _encoders(config)
+    for task in registry:
+        task.attach(task.dispatcher, encoders)
     hooks = Hooks(
         [resolve(reference) for reference in config.init_hooks],
         [resolve(reference) for reference in config.shutdown_hooks],
@@ -38,6 +42,19 @@ def _task(name: str, reference: str) -> Task[Any, Any]:
     if isinstance(found, Task):
         return found
     return TaskDecorator(None)(name=name)(found)
+
+
+def _encoders(config: SupervisorConfig) -> TaskPayloadEncoderRegistry:
+    """The encoders of the app as this process has made it again, or none."""
+    if not config.encoders_place:
+        return TaskPayloadEncoderRegistry()
+    found = resolve_object(config.encoders_place)
+    if not isinstance(found, TaskPayloadEncoderRegistry):
+        raise SettingsError(
+            [f"{config.encoders_place} is no registry of encoders"],
+            hint='define the app above `if __name__ == "__main__":`, as in the host',
+        )
+    return found
 
 
 def _strategy(config: SupervisorConfig) -> RetryStrategy:

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from stem_actor.actor.tree.birth import Birth
 from stem_actor.actor.tree.descriptors import are_left
@@ -21,17 +21,17 @@ from stem_actor.engine.wish import NO_WISH, wish_of
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
 from stem_actor.model.verdict import VERDICT
-from stem_actor.payload.wire import MAX_DEPTH, MAX_NODES
 from stem_actor.policy.strategy import RetryStrategy
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.ring.mailbox import Grant, Mailbox
 from stem_actor.ring.native import Status, ffi, lib, raise_for
 from stem_actor.ring.producer import Kind, RingProducer
-from stem_actor.ring.record import ARGS_HEADERS_META, SPOOLED
+from stem_actor.ring.record import SPOOLED
 from stem_actor.ring.segment import open_segment
 from stem_actor.ring.spool import Spool, result_name
 from stem_actor.tasks.delivery import Delivery
 from stem_actor.tasks.outcome import add_verdict, pack_failure
+from stem_actor.tasks.prescan import require_decodable
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import SyncTask
 
@@ -294,32 +294,6 @@ class WorkerActor:
         return None
 
 
-def require_decodable(body: Any, size: int, kind: int) -> None:
-    """
-    Refuse a body that would cost more to decode than one may.
-
-    Args:
-        body: Its bytes, in C or in Python.
-        size: How many.
-        kind: The kind of ``TaskHead``.
-
-    Raises:
-        PayloadError: If it is malformed, too deep, or of too many values.
-    """
-    nodes_max, depth_max = MAX_NODES, MAX_DEPTH
-    if kind == ARGS_HEADERS_META:  # each of the three may be as large
-        nodes_max, depth_max = 3 * MAX_NODES + 1, MAX_DEPTH + 1
-    rc = lib.sa_prescan(body, size, nodes_max, depth_max, _NODES)
-    if rc == Status.OK:
-        return
-    why = (
-        f"more than {nodes_max:,} values or {depth_max} levels"
-        if rc == Status.TOO_LARGE
-        else "it is not one whole MessagePack value"
-    )
-    raise PayloadError(f"the body was refused: {why}", path="args")
-
-
 def refusal(
     error: PayloadError, reason: str, runtime: WorkerRuntime | None = None
 ) -> Report:
@@ -328,6 +302,3 @@ def refusal(
     meta = {"reason": reason, VERDICT: {"reason": "raised", **facts}}
     failure = TaskError.from_exception(error, meta=meta)
     return Report(Kind.FAILED, pack_failure(failure))
-
-
-_NODES: Final = ffi.new("uint32_t *") if ffi is not None else None

@@ -1,0 +1,1 @@
+"""Canvas: tasks that follow from one another."""
