@@ -65,7 +65,7 @@ def _revoke(station: Station, request: Request) -> Answer:
             _revoke_one(station, part, reason, payload, terminate=terminate)
         station.pump()
         return {"revoked": parts is not None}
-    revoked = _revoke_one(station, task_id, reason, payload, terminate=terminate)
+    revoked = _revoke_one(station, slot.task_id, reason, payload, terminate=terminate)
     return {"revoked": revoked}
 
 
