@@ -72,6 +72,8 @@ from stem_actor.model.events import (
 from stem_actor.model.lifecycle import WorkerLifecycle
 from stem_actor.model.metadata import PayloadEncoder, TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
+from stem_actor.model.payload_map import PayloadMap
+from stem_actor.model.progress import ProgressSignal
 from stem_actor.model.result import TaskResult
 from stem_actor.model.retry_policy import TaskRetryPolicy
 from stem_actor.model.state import TaskState
@@ -81,18 +83,27 @@ from stem_actor.model.unset import UNSET, Unset
 from stem_actor.observe.stream import AsyncEventStream, EventStream
 from stem_actor.payload.aes_gcm import AesGcmEncoder
 from stem_actor.payload.base64_encoder import Base64PayloadEncoder
+from stem_actor.payload.codec import PayloadCodec
 from stem_actor.payload.compression import CompressionEncoder
 from stem_actor.payload.encoder import JsonPayloadEncoder, TaskPayloadEncoder
 from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.payload.pipe import pipe_encoders
+from stem_actor.payload.version_registry import PayloadVersionRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
+from stem_actor.roles.client import StemClient
+from stem_actor.roles.stem import Stem
+from stem_actor.roles.worker import Worker
+from stem_actor.roles.worker_config import WorkerConfig
 from stem_actor.tasks.call import TaskCall, TaskEnqueuer
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.decorator import task
+from stem_actor.tasks.finder import TaskResultCaller
 from stem_actor.tasks.handle import TaskHandle, as_completed
-from stem_actor.tasks.outcome import ProgressSignal
+from stem_actor.tasks.handler import TaskHandler
+from stem_actor.tasks.no_args_definition import NoArgsTaskDefinition
 from stem_actor.tasks.signature import Immutable, Partial, Signature
 from stem_actor.tasks.task import AsyncTask, BoundTask, SyncTask, Task
+from stem_actor.tasks.task_definition import TaskDefinition
 
 __all__ = (
     "UNSET",
@@ -124,11 +135,15 @@ __all__ = (
     "InvalidOptions",
     "JsonPayloadEncoder",
     "LeaseLost",
+    "NoArgsTaskDefinition",
     "Partial",
+    "PayloadCodec",
     "PayloadEncoder",
     "PayloadError",
+    "PayloadMap",
     "PayloadTooLarge",
     "PayloadVersionError",
+    "PayloadVersionRegistry",
     "ProgressSignal",
     "QueueControl",
     "QueueFull",
@@ -143,7 +158,9 @@ __all__ = (
     "SettingsError",
     "Signature",
     "SoftTimeLimitExceeded",
+    "Stem",
     "StemApp",
+    "StemClient",
     "StemError",
     "StopReport",
     "SyncTask",
@@ -152,6 +169,7 @@ __all__ = (
     "TaskCancelled",
     "TaskCancelledError",
     "TaskContext",
+    "TaskDefinition",
     "TaskEnqueueOptions",
     "TaskEnqueuer",
     "TaskError",
@@ -160,6 +178,7 @@ __all__ = (
     "TaskFailed",
     "TaskFailedError",
     "TaskHandle",
+    "TaskHandler",
     "TaskHeartbeat",
     "TaskLapsed",
     "TaskMetadata",
@@ -172,6 +191,7 @@ __all__ = (
     "TaskReceived",
     "TaskReplayed",
     "TaskResult",
+    "TaskResultCaller",
     "TaskRetried",
     "TaskRetryPolicy",
     "TaskRetryRequest",
@@ -183,6 +203,8 @@ __all__ = (
     "TaskSucceeded",
     "TaskTimeout",
     "Unset",
+    "Worker",
+    "WorkerConfig",
     "WorkerDied",
     "WorkerEvent",
     "WorkerEventType",

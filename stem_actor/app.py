@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
@@ -22,29 +21,35 @@ from stem_actor.actor.worker.worker import Hooks
 from stem_actor.canvas.canvas import Canvas
 from stem_actor.control.steering import Steering
 from stem_actor.engine.publish import Publisher
-from stem_actor.errors import AppNotStarted, BrokerUnavailable, StemError
+from stem_actor.engine.registering import Handler, Registering
+from stem_actor.errors import (
+    AppNotStarted,
+    BrokerUnavailable,
+    SettingsError,
+    StemError,
+)
 from stem_actor.model.duration import Duration, to_ns
-from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
-from stem_actor.model.options import TaskOptions
 from stem_actor.model.stop_report import StopReport
 from stem_actor.observe.watching import Watching
 from stem_actor.ring.directory import RingDirectory
 from stem_actor.tasks.call import TaskCall
-from stem_actor.tasks.decorator import TaskDecorator
+from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.producing import Producing
 from stem_actor.tasks.registry import Registry
-from stem_actor.tasks.task import Task
+from stem_actor.tasks.typed_name import TypedName
 
 __all__ = ["Settings", "StemApp"]
 
 Hook = TypeVar("Hook", bound=Callable[[], object])
+V = TypeVar("V")
 
 _IMPORTED_BODY: Final = "stem_actor.actor.worker.imported:imported_body"
 
 _log = logging.getLogger("stem_actor")
 
 
-class StemApp(Steering, Watching):
+class StemApp(Registering, Producing, Steering, Watching):
     """
     Background tasks in worker processes of this program.
 
@@ -53,16 +58,16 @@ class StemApp(Steering, Watching):
     Attributes:
         settings: What it was given, checked.
         registry: Its tasks.
-        task: The decorator that makes and registers one, see ``TaskDecorator``.
     """
 
     _host: RingHost | None = None
     _connection: Connection | None = None
     _is_closed = False
+    _starts_itself = False
 
     def __init__(
         self,
-        tasks: Iterable[Task[..., Any] | Callable[..., Any]] = (),
+        tasks: Iterable[Handler | TypedName[Any]] = (),
         *,
         imports: Iterable[str] = (),
         **settings: Unpack[SettingsDict],
@@ -71,54 +76,44 @@ class StemApp(Steering, Watching):
         Make an app; nothing is started.
 
         Args:
-            tasks: Tasks of ``stem_actor.task``, or functions to be made tasks.
-            imports: Modules whose tasks belong to it; imported at the start.
+            tasks: Tasks of ``stem_actor.task``, ``TaskHandler`` objects, functions to
+                be made tasks; and definitions of tasks that others run.
+            imports: Modules whose tasks, ``TaskHandler`` objects and definitions
+                belong to it; imported at the start, or at a name that is not known.
             settings: The fields of ``SettingsDict``.
 
         Raises:
             SettingsError: With every problem at once.
         """
-        self.settings = settings_of(settings)
+        self.settings, self._given = settings_of(settings), settings
         super().__init__(self.settings.encoders)
-        self.registry, self.task = Registry(), TaskDecorator(self._adopt)
         self._hooks, self._lock = Hooks(), threading.RLock()
-        self._imports = tuple(imports)
-        self._publisher = Publisher(self.registry, encoders=self.settings.encoders)
+        self._publisher = Publisher(
+            Registry(), encoders=self.settings.encoders, takes_any=self._is_producer
+        )
         self._attachment = Attachment()
         self._publisher.disconnect(self._connect)
         self.canvas = Canvas(self._publisher)
-        for each in tasks:
-            self.register(each)
+        self._take(tasks, imports)
 
-    # --- tasks
-
-    def register(
-        self,
-        handler: Task[..., Any] | Callable[..., Any],
-        /,
-        **options: Unpack[TaskOptionsDict],
-    ) -> Task[..., Any]:
+    def configure(self, changes: SettingsDict) -> None:
         """
-        Register a task, or a function as a task.
+        Let *changes* replace what it was given; the rest stays.
 
         Raises:
-            DuplicateTask: If another one has its name.
-            SettingsError: If it cannot work, or the app has been started.
+            SettingsError: With every problem at once, or if it has been started.
         """
-        if not isinstance(handler, Task):
-            made: Task[..., Any] = self.task(**options)(handler)
-            return made
-        self._adopt(handler)
-        return handler
+        if self._host is not None:
+            raise SettingsError(
+                ["the app is started: its settings stand"], hint="stop it first"
+            )
+        given = self._given.copy()
+        given.update(changes)
+        # The encoders stay: tasks have registered theirs with them.
+        settings = replace(settings_of(given), encoders=self.settings.encoders)
+        self.settings, self._given = settings, given
 
-    def register_exceptions(self, *classes: type[Exception]) -> None:
-        """
-        Let handles rebuild exceptions of *classes* as ``TaskFailedError.cause``.
-
-        Raises:
-            TypeError: If one is no subclass of Exception.
-        """
-        self._publisher.exceptions.add(*classes)
+    # --- hooks
 
     def worker_init(self, hook: Hook) -> Hook:
         """Call *hook* in each worker before its first task; a decorator."""
@@ -132,54 +127,15 @@ class StemApp(Steering, Watching):
 
     # --- enqueue
 
-    def enqueue(
-        self,
-        name: str,
-        args: Mapping[str, object] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        meta: Mapping[str, object] | None = None,
-        options: TaskOptions | TaskOptionsDict | None = None,
-        enqueue_options: TaskEnqueueOptions | None = None,
-        not_before: datetime | Duration | None = None,
-    ) -> TaskHandle[object]:
-        """
-        Enqueue a task by its name.
-
-        Args:
-            name: The task's name or alias.
-            args: Its arguments by name.
-            headers: Text that travels with it.
-            meta: Facts that are kept with it.
-            options: How it is to be run; merged over the task's own options.
-            enqueue_options: What this enqueue says; merged over all others.
-            not_before: Earliest start, an instant or from now.
-
-        Raises:
-            TaskNotRegistered: If no task has that name; suggests the nearest.
-            TypeError: If the arguments are not those of the handler.
-            PayloadError: If an argument has no wire form; names its path.
-            QueueFull: If there is no room for as long as ``enqueue_timeout``.
-            AppNotStarted: If nothing runs that could take it.
-        """
-        call = TaskCall(
-            name=name,
-            args=args or {},
-            headers=headers or {},
-            meta=meta or {},
-            options=options,
-            enqueue_options=enqueue_options,
-            not_before=not_before,
-        )
-        return self._publisher.enqueue_call(call)
-
     def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
-        """As ``enqueue``, for a prepared call."""
         return self._publisher.enqueue_call(call)
 
     def enqueue_many(self, calls: Iterable[TaskCall]) -> list[TaskHandle[object]]:
         """As ``enqueue_call`` for each, in order; they cross in batches."""
         return self._publisher.enqueue_many(calls)
+
+    def _find(self, task_id: str, decode: Callable[[Any], V]) -> FoundTask[V]:
+        return self._publisher.find(task_id, decode)
 
     # --- life
 
@@ -210,6 +166,12 @@ class StemApp(Steering, Watching):
             self._use(connection)
         self._listeners.start(host.directory)
         return self
+
+    def start_when_needed(self) -> None:
+        """
+        Start with the first enqueue, unless another process runs the ring by then.
+        """
+        self._starts_itself = True
 
     def stop(self, deadline: Duration | None = None) -> StopReport:
         """
@@ -314,10 +276,7 @@ class StemApp(Steering, Watching):
             directory: The ring to run; None: the one of the settings.
         """
         directory = directory or self.settings.locate()
-        for name in self._imports:
-            for value in vars(importlib.import_module(name)).values():
-                if isinstance(value, Task):
-                    self._adopt(value)
+        self._import()
         for task in self.registry:
             task.attach(self._publisher)  # another app may have had it since
         self.registry.freeze()
@@ -348,10 +307,12 @@ class StemApp(Steering, Watching):
 
     # --- inside
 
-    def _adopt(self, task: Task[..., Any]) -> None:
-        self._publisher.lane(task)  # refuses options that cannot be honoured
-        self.registry.add(task)
-        task.attach(self._publisher)
+    def _is_producer(self) -> bool:
+        """Whether it has no handlers, and enqueues to a ring that others run."""
+        self._import()
+        if self._host is not None or len(self.registry):
+            return False
+        return not self.settings.locate().is_anonymous
 
     def _forget(self) -> bool:
         """In a child of the process that started the app: let go of the ring."""
@@ -373,7 +334,13 @@ class StemApp(Steering, Watching):
         self._publisher.connect(connection, connection)
 
     def _connect(self, *, patiently: bool = True) -> Connection:
-        """Return a connection to a ring that is not started here; see ``Connect``."""
+        """
+        Return a connection to a ring that is not started here, or start it; see
+        ``Connect``.
+        """
+        if self._may_start_itself():
+            self.start()
+            return self.connection
         directory = self._running_ring()
         if not self._lock.acquire(blocking=patiently):
             raise BrokerUnavailable("another thread is attaching to the ring")
@@ -385,6 +352,12 @@ class StemApp(Steering, Watching):
             self._lock.release()
         self._listeners.start(directory)
         return connection
+
+    def _may_start_itself(self) -> bool:
+        if not self._starts_itself or self._is_closed or self._host is not None:
+            return False
+        directory = self.settings.locate()
+        return directory.is_anonymous or directory.owner() is None
 
     def _running_ring(self) -> RingDirectory:
         if not self._is_closed and self._host is not None:

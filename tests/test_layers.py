@@ -33,11 +33,12 @@ RANKS = {
     "control": 4,
     "observe": 4,
     "app": 5,
-    "__init__": 6,  # the facade: what it names is public, and nothing below uses it
-    "cli": 7,
-    "dashboard": 7,
-    "testing": 7,
-    "__main__": 7,
+    "roles": 6,
+    "__init__": 7,  # the facade: what it names is public, and nothing below uses it
+    "cli": 8,
+    "dashboard": 8,
+    "testing": 8,
+    "__main__": 8,
 }
 
 # The rooms of a member that has some, in the order in which they may see one another:

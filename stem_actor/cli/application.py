@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from stem_actor import StemApp
+from stem_actor import Stem, StemApp
 from stem_actor.errors import SettingsError
 
 __all__ = ["find_app"]
@@ -57,6 +57,8 @@ def find_app(reference: str, *, with_traceback: bool = False) -> StemApp:
                 hint=f"its apps: {', '.join(_apps_in(module_name)) or 'none'}",
             )
         found = getattr(found, part)
+    if isinstance(found, Stem):
+        found = found.app
     if not isinstance(found, StemApp):
         raise SettingsError(
             [f"{reference} is no StemApp but of type {type(found).__name__}"],
@@ -118,4 +120,4 @@ def _require_module(name: str) -> None:
 
 def _apps_in(module_name: str) -> list[str]:
     module = sys.modules[module_name]
-    return sorted(n for n, it in vars(module).items() if isinstance(it, StemApp))
+    return sorted(n for n, it in vars(module).items() if isinstance(it, StemApp | Stem))

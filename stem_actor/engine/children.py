@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 from stem_actor.errors import StemError
 from stem_actor.model.status import TaskStatus
 from stem_actor.tasks.context import TaskContext
-from stem_actor.tasks.ports import PendingHandle
+from stem_actor.tasks.ports import FoundHandle, PendingHandle
 
 __all__ = ["CHILD_RESULTS", "ChildResults", "inherited"]
 
@@ -53,6 +53,16 @@ class ChildResults:
 
     def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
         """Likewise."""
+
+    def find(self, handle: FoundHandle, patience_ns: int) -> None:
+        raise StemError(
+            "a handler cannot wait for another task: it holds the worker that the "
+            "task may need",
+            hint="let canvas run one task after another, or wait in the producer",
+        )
+
+    def lose(self, handle: FoundHandle) -> None:
+        """It was never found."""
 
     def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
         _refuse("wait for")

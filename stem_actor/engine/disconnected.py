@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from stem_actor.errors import AppNotStarted, BrokerUnavailable
 from stem_actor.model.status import TaskStatus
-from stem_actor.tasks.ports import Connection, PendingHandle
+from stem_actor.tasks.ports import Connection, FoundHandle, PendingHandle
 
 __all__ = ["Connect", "Disconnected", "not_started"]
 
@@ -75,6 +75,12 @@ class Disconnected:
 
     def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
         self._connect().attach_many(first_ticket, handles)
+
+    def find(self, handle: FoundHandle, patience_ns: int) -> None:
+        self._connect().find(handle, patience_ns)
+
+    def lose(self, handle: FoundHandle) -> None:
+        self._connect().lose(handle)
 
     def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:
         return self._connect().wait(handle, timeout_ns)

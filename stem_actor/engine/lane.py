@@ -26,11 +26,11 @@ from stem_actor.payload.wire import pack_args, pack_value
 from stem_actor.policy.merge import merge_options
 from stem_actor.ring.record import ARGS, ARGS_HEADERS_META
 from stem_actor.tasks.context import CURRENT, TaskContext
+from stem_actor.tasks.defined import Laned
 from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.outcome import OutcomeReader
 from stem_actor.tasks.ports import ResultSource, Submitter
-from stem_actor.tasks.task import Task
 from stem_actor.tasks.unique_handle import UniqueHandle
 
 __all__ = ["Frame", "Line", "RingLane"]
@@ -80,7 +80,7 @@ class RingLane:
     def __init__(
         self,
         line: Line,
-        task: Task[Any, Any],
+        task: Laned,
         *,
         options: TaskOptions | TaskOptionsDict | None = None,
         enqueue: TaskEnqueueOptions | None = None,
@@ -115,8 +115,8 @@ class RingLane:
         self._head = build_head(task.name, merged, kind=kind)
         self._packed_head = self._head.pack()
         # The value that an ignored result leaves fits no annotation but None's.
-        returns = None if merged.ignore_result else task.binder.returns
-        self.reader: Final = OutcomeReader(returns, line.exceptions, line.encoders)
+        decode = None if merged.ignore_result else task.decode_result
+        self.reader: Final = OutcomeReader(decode, line.exceptions, line.encoders)
         on_full = self._options.on_full
         self._timeout_ns = 0 if on_full == "raise" else self._options.enqueue_timeout_ns
         self._is_static = self._options.task_id is None and all(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from stem_actor.model.readers import MetaReaders
 from stem_actor.model.verdict import VERDICT, Verdict
 
 __all__ = ["MESSAGE_BYTES", "STACK_BYTES", "TaskError", "class_name", "class_names"]
@@ -20,7 +21,7 @@ _CUT: Final = "\n... cut ...\n"
 
 
 @dataclass(frozen=True, slots=True)
-class TaskError:
+class TaskError(MetaReaders):
     """
     What went wrong in a task, in words.
 

@@ -50,6 +50,11 @@ class TaskMetadata:
     args_encoder: PayloadEncoder | None = None
     result_encoder: PayloadEncoder | None = None
 
+    @property
+    def has_encoders(self) -> bool:
+        """Whether it names an encoder of the task's own."""
+        return self.args_encoder is not None or self.result_encoder is not None
+
     def __post_init__(self) -> None:
         if isinstance(self.tags, str):
             raise TypeError(f"tags must be several words, not the text {self.tags!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from stem_actor.model.readers import PayloadReaders
 from stem_actor.model.state import TaskState
 from stem_actor.model.status import TaskStatus
 
@@ -15,7 +16,7 @@ D = TypeVar("D")
 
 
 @dataclass(frozen=True)  # with slots, CPython 3.11 breaks ``TaskResult[int](...)``
-class TaskResult(Generic[R_co]):
+class TaskResult(PayloadReaders, Generic[R_co]):
     """
     The answer of ``wait``: an ended task, or the last view of one that has not.
 
@@ -61,6 +62,9 @@ class TaskResult(Generic[R_co]):
         if not self.is_succeeded:
             raise LookupError(f"task {self.task_id} has no value: {self._account()}")
         return self.value  # type: ignore[return-value]
+
+    def _stored(self) -> object:
+        return self.raw_payload
 
     def _is(self, state: TaskState) -> bool:
         return self.status is not None and self.status.state is state

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stem_actor.model.error import TaskError
+from stem_actor.model.readers import MetaReaders, PayloadReaders
 from stem_actor.model.state import TaskState
 from stem_actor.model.verdict import Verdict
 
@@ -14,7 +15,7 @@ __all__ = ["TaskStatus"]
 
 
 @dataclass(frozen=True, slots=True)
-class TaskStatus:
+class TaskStatus(PayloadReaders, MetaReaders):
     """
     What a store knows about a task.
 
@@ -48,3 +49,6 @@ class TaskStatus:
     def is_terminal(self) -> bool:
         """Whether the task has ended."""
         return self.state.is_terminal
+
+    def _stored(self) -> object:
+        return self.payload

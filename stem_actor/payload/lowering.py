@@ -1,21 +1,22 @@
 """
 Lowering and raising: typed objects as plain values, and back, by their annotations.
 
-Dataclasses, attrs classes, msgspec Structs, TypedDicts, datetimes, Decimals, UUIDs,
-enums, sets and whatever else msgspec knows. Strict: text is not a number, and what
-does not fit an annotation is an error that names the place.
+Dataclasses, attrs classes, msgspec Structs, TypedDicts, Pydantic models, datetimes,
+Decimals, UUIDs, enums, sets and whatever else msgspec knows. Strict: text is not a
+number, and what does not fit an annotation is an error that names the place.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, is_typeddict
+from typing import Any, Final, cast, is_typeddict
 
 import msgspec
 
 from stem_actor.errors import PayloadError
 from stem_actor.model.error import class_name
+from stem_actor.model.raising import ForeignModel, is_foreign_model, raise_
 from stem_actor.payload.wire import child_path
 
 __all__ = ["check_annotation", "is_record", "lower", "raise_"]
@@ -42,25 +43,6 @@ def lower(value: object, *, path: str = "value") -> object:
         ) from error
 
 
-def raise_(value: object, annotation: Any, *, path: str = "value") -> Any:
-    """
-    Return the object of type *annotation* that *value*, a plain value, stands for.
-
-    Raises:
-        PayloadError: If it does not fit; ``path`` names the place, the message the
-            expected and the given type.
-    """
-    try:
-        return msgspec.convert(
-            value, annotation, builtin_types=_NATIVE, str_keys=True, strict=True
-        )
-    except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `$")
-        place = path + place.rstrip("`")
-        text = text[:1].lower() + text[1:]
-        raise PayloadError(f"{place}: {text}", path=place) from error
-
-
 def is_record(annotation: object) -> bool:
     """Return whether *annotation* is a class whose plain form is a map: a DTO."""
     if not isinstance(annotation, type):
@@ -71,6 +53,7 @@ def is_record(annotation: object) -> bool:
         dataclasses.is_dataclass(annotation)
         or is_typeddict(annotation)
         or "__attrs_attrs__" in vars(annotation)
+        or is_foreign_model(annotation)
     )
 
 
@@ -96,7 +79,18 @@ def check_annotation(annotation: Any, *, path: str) -> None:
 
 
 def _plain(value: object) -> object:
-    return msgspec.to_builtins(value, builtin_types=_NATIVE, str_keys=True)
+    return msgspec.to_builtins(
+        value, builtin_types=_NATIVE, str_keys=True, enc_hook=_dumped
+    )
+
+
+def _dumped(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not is_foreign_model(type(value)):
+        raise TypeError(f"{class_name(type(value))} has no wire form")
+    model = cast("ForeignModel", value)
+    return model.model_dump(by_alias=True, round_trip=True)
 
 
 def _culprit(value: object, path: str) -> tuple[str, object]:
@@ -131,8 +125,8 @@ def _custom_types(found: object, seen: set[int]) -> Iterator[type]:
         return
     seen.add(id(found))
     if isinstance(found, msgspec.inspect.CustomType):
-        if found.cls is not object:  # that is any value, as Any is
-            yield found.cls
+        if found.cls is not object and not is_foreign_model(found.cls):
+            yield found.cls  # ``object`` is any value, as Any is
     elif isinstance(found, msgspec.inspect.Type | msgspec.inspect.Field):
         for name in found.__struct_fields__:
             yield from _custom_types(getattr(found, name), seen)

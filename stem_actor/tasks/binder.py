@@ -12,11 +12,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from stem_actor.errors import PayloadError, SettingsError
 from stem_actor.payload.lowering import check_annotation, is_record, lower, raise_
 from stem_actor.tasks.annotation import accepted_types, is_context, is_wire, resolve
+from stem_actor.tasks.task_version import TaskVersion
 
 __all__ = ["Binder", "build_binder"]
 
@@ -39,6 +40,7 @@ class Binder:
         annotations: The annotation of each parameter that is to be raised.
         record: The single record parameter whose own map is the whole map.
         returns: Annotation to raise the result with; None: it is plain.
+        version: The version that its argument maps are marked with; None: none.
     """
 
     name: str
@@ -47,6 +49,61 @@ class Binder:
     annotations: Mapping[str, Any]
     record: str | None
     returns: Any
+    version: TaskVersion | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a bound map is the handler's keyword arguments as it is."""
+        return self.record is None and not self.annotations and self.version is None
+
+    @property
+    def decode_result(self) -> Callable[[Any], Any] | None:
+        """Returns the value of a stored result; None: results are plain."""
+        return self.raiser()
+
+    def raiser(self) -> Callable[[Any], Any] | None:
+        """Return what raises a stored result by ``returns``; None: it is plain."""
+        if self.returns is None:
+            return None
+        return lambda stored: raise_(stored, self.returns, path="result")
+
+    @property
+    def encodes_result(self) -> bool:
+        """Whether a result has to be encoded before it is packed."""
+        return self.returns is not None
+
+    def encode_result(self, value: object) -> object:
+        """
+        Return *value*, what the handler returned, as it is stored.
+
+        Raises:
+            PayloadError: If a part of it has no wire form.
+        """
+        return value if self.returns is None else lower(value, path="result")
+
+    def checked(self, args: Mapping[str, object]) -> dict[str, object]:
+        """
+        Return *args* as a call of ``bind`` with them would have returned them.
+
+        They may be objects or already lowered: a prepared call holds the wire form.
+
+        Raises:
+            TypeError: If they are not those of the handler.
+            PayloadError: If one does not fit its annotation, or has no wire form.
+        """
+        if not self.annotations and self.record is None and self.version is None:
+            return self.bind(**args)
+        plain = cast("Mapping[str, object]", lower(dict(args), path="args"))
+        return self.bind(**self.raise_args(self.current(plain)))
+
+    def current(self, args: Mapping[str, object]) -> Mapping[str, object]:
+        """
+        Return *args*, a bound map, as one of the task's own version.
+
+        Raises:
+            PayloadVersionError: If no upgrades lead there from its version.
+        """
+        return args if self.version is None else self.version.upgraded(args)
 
     def raise_args(self, args: Mapping[str, object]) -> Mapping[str, object]:
         """
@@ -68,7 +125,11 @@ class Binder:
 
 
 def build_binder(
-    function: Callable[..., object], *, name: str, context: bool | None = None
+    function: Callable[..., object],
+    *,
+    name: str,
+    context: bool | None = None,
+    version: TaskVersion | None = None,
 ) -> Binder:
     """
     Return the binder of *function*.
@@ -78,6 +139,7 @@ def build_binder(
         name: The task's name; it stands in errors.
         context: Whether the first parameter is the context; None: if its annotation
             says so.
+        version: The version that argument maps are marked with; None: none.
 
     Raises:
         SettingsError: If no enqueue could ever be run with this signature; names
@@ -105,7 +167,9 @@ def build_binder(
         raise SettingsError(f"{place}: task {name}: {line}" for line in problems)
     rich = {p.name: p.annotation for p in parameters if _is_rich(p)}
     bind = _compile(name, parameters, frozenset(rich), record)
-    return Binder(name, bind, context, rich, record, returns)
+    if version is not None:
+        bind = version.marking(bind)
+    return Binder(name, bind, context, rich, record, returns, version)
 
 
 def _problems(parameter: Parameter) -> list[str]:

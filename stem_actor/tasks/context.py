@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeVar, overload
+from typing import Any, Final, NoReturn, TypeVar
 
-from stem_actor.errors import PayloadError, TaskRetryRequest
+from stem_actor.errors import TaskRetryRequest
 from stem_actor.ids import format_id
 from stem_actor.model.duration import Duration, to_ns, to_wall_ns
 from stem_actor.model.ending import RetryRequested
-from stem_actor.model.enqueue_options import TaskEnqueueOptions, TaskOptionsDict
-from stem_actor.model.options import TaskOptions
 from stem_actor.model.retry_policy import TaskRetryPolicy, check_retries
+from stem_actor.payload.codec import versioned
 from stem_actor.payload.encoder_registry import PLAIN, TaskEncoders
-from stem_actor.payload.lowering import raise_
+from stem_actor.payload.lowering import lower
 from stem_actor.ring.record import LIMIT_MAX_NS
-from stem_actor.tasks.call import TaskCall, TaskEnqueuer
+from stem_actor.tasks.arguments import ArgumentReaders
+from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.finder import TaskFinder
+from stem_actor.tasks.found import FoundTask
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.outcome import pack_progress
 from stem_actor.tasks.ports import Interruption, Runtime
+from stem_actor.tasks.producing import Producing
 
 __all__ = ["CURRENT", "TaskContext"]
 
@@ -36,7 +39,7 @@ CURRENT: Final[ContextVar[TaskContext | None]] = ContextVar(
 )
 
 
-class TaskContext:
+class TaskContext(ArgumentReaders, Producing):
     """
     The task that is running here.
 
@@ -67,7 +70,7 @@ class TaskContext:
         name: str,
         delivery: Delivery,
         runtime: Runtime,
-        enqueuer: TaskEnqueuer,
+        enqueuer: TaskFinder,
         encoders: TaskEncoders = PLAIN,
     ) -> None:
         """Contexts are made by the engine, one for each start."""
@@ -155,38 +158,6 @@ class TaskContext:
         self._headers = headers
         self._received = meta
 
-    # --- arguments
-
-    def arg(self, name: str) -> object:
-        """
-        Return the argument *name*.
-
-        Raises:
-            KeyError: If it was not passed.
-        """
-        return self.args[name]
-
-    def arg_or(self, name: str, default: object) -> object:
-        """Return the argument *name*, or *default* if it was not passed."""
-        return self.args.get(name, default)
-
-    @overload
-    def required_arg(self, name: str) -> object: ...
-    @overload
-    def required_arg(self, name: str, expected: type[V]) -> V: ...
-    def required_arg(self, name: str, expected: Any = None) -> Any:
-        """
-        Return the argument *name* as an object of type *expected*.
-
-        Raises:
-            PayloadError: If it was not passed, or does not fit.
-        """
-        path = f"args.{name}"
-        if name not in self.args:
-            raise PayloadError(f"{path} is missing", path=path)
-        value = self.args[name]
-        return value if expected is None else raise_(value, expected, path=path)
-
     # --- requests to the worker
 
     def heartbeat(self) -> None:
@@ -231,6 +202,16 @@ class TaskContext:
         if not 0 <= percent <= 100:
             raise ValueError(f"percent must be in 0..100, not {percent}")
         self.runtime.progress(pack_progress(percent, data, self.encoders.result))
+
+    def progress_json(self, percent: float, dto: object) -> None:
+        """As ``progress``, with a DTO as data; read it by ``signal.payload_json``."""
+        self.progress(percent, lower(dto, path="data"))
+
+    def progress_versioned_json(
+        self, percent: float, dto: object, *, version: int
+    ) -> None:
+        """As ``progress_json``; the map says that it is of *version* of its schema."""
+        self.progress(percent, versioned(dto, version, path="data"))
 
     def retry(
         self,
@@ -297,43 +278,13 @@ class TaskContext:
 
     # --- children
 
-    def enqueue(
-        self,
-        name: str,
-        args: Mapping[str, object] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        meta: Mapping[str, object] | None = None,
-        options: TaskOptions | TaskOptionsDict | None = None,
-        enqueue_options: TaskEnqueueOptions | None = None,
-        not_before: datetime | Duration | None = None,
-    ) -> TaskHandle[object]:
-        """
-        Enqueue another task by its name, as a child of this one.
-
-        It inherits the trace and tenant headers, the lineage and the deadline. Its
-        handle cannot be waited for in here.
-
-        Raises:
-            TaskNotRegistered: If no task has that name.
-            QueueFull: If there is no room; the wait also ends with this task's time.
-        """
-        call = TaskCall(
-            name=name,
-            args=args or {},
-            headers=headers or {},
-            meta=meta or {},
-            options=options,
-            enqueue_options=enqueue_options,
-            not_before=not_before,
-        )
-        return self._enqueuer.enqueue_call(call)
-
-    spawn = enqueue
+    spawn = Producing.enqueue
 
     def enqueue_call(self, call: TaskCall) -> TaskHandle[object]:
-        """As ``enqueue``, for a prepared call."""
         return self._enqueuer.enqueue_call(call)
+
+    def _find(self, task_id: str, decode: Callable[[Any], V]) -> FoundTask[V]:
+        return self._enqueuer.find(task_id, decode)
 
 
 def _limit_ns(limit: Duration, name: str) -> int:

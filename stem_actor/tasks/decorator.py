@@ -89,6 +89,7 @@ class TaskDecorator:
         context: Literal[False],
         name: str | None = None,
         aliases: Iterable[str] = (),
+        version: int | None = None,
         metadata: TaskMetadata | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> PlainDecorator: ...
@@ -99,6 +100,7 @@ class TaskDecorator:
         name: str | None = None,
         aliases: Iterable[str] = (),
         context: Literal[True] | None = None,
+        version: int | None = None,
         metadata: TaskMetadata | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> ContextDecorator: ...
@@ -109,8 +111,8 @@ class TaskDecorator:
         Args:
             handler: A function, plain or ``async``. A first parameter annotated as
                 ``TaskContext`` gets the context and is no argument.
-            kw: ``name``, ``aliases``, ``context``, ``metadata`` and the fields of
-                ``TaskOptions``.
+            kw: ``name``, ``aliases``, ``context``, ``version``, ``metadata`` and the
+                fields of ``TaskOptions``.
 
         Raises:
             SettingsError: With every problem, each with file and line.

@@ -12,7 +12,14 @@ from typing import Any, Final
 from stem_actor.model.enqueue_options import TaskOptionsDict
 from stem_actor.model.options import TaskOptions
 
-__all__ = ["coroutine_problems", "default_name", "definition_problems", "place_of"]
+__all__ = [
+    "coroutine_problems",
+    "default_name",
+    "definition_problems",
+    "name_problems",
+    "place_of",
+    "unknown_options",
+]
 
 _MAINS: Final = ("__main__", "__mp_main__")  # the second: in an importing zygote
 _PACKAGE: Final = f"{Path(__file__).parent.parent}/"
@@ -21,7 +28,7 @@ _NAME_BYTES: Final = 255
 _PROCESS_LIMITS: Final = ("memory_limit", "cpu_limit")
 
 
-def place_of(handler: Callable[..., Any]) -> str:
+def place_of(handler: Any) -> str:
     """
     Return where *handler* is defined, as ``file:line``; of one without code, such as
     a class or a builtin, where it is made a task.
@@ -56,8 +63,8 @@ def definition_problems(
     """Return what is wrong with a task before its options are looked at closely."""
     problems = _handler_problems(handler)
     for name in names:
-        problems += _name_problems(name)
-    return problems + _unknown_options(options)
+        problems += name_problems(name)
+    return problems + unknown_options(options)
 
 
 def coroutine_problems(options: TaskOptions) -> list[str]:
@@ -99,7 +106,8 @@ def _is_method(handler: Callable[..., Any], parameters: list[str]) -> bool:
     return in_class and not is_bound and parameters[:1] in (["self"], ["cls"])
 
 
-def _name_problems(name: object) -> list[str]:
+def name_problems(name: object) -> list[str]:
+    """Return what is wrong with the name of a task."""
     if not isinstance(name, str) or not name or not name.isprintable():
         return [f"its name must be printable text, not {name!r}"]
     if len(name.encode()) > _NAME_BYTES:
@@ -107,7 +115,8 @@ def _name_problems(name: object) -> list[str]:
     return []
 
 
-def _unknown_options(options: Mapping[str, object]) -> list[str]:
+def unknown_options(options: Mapping[str, object]) -> list[str]:
+    """Return which of *options* there are not, each with the nearest that there is."""
     known = TaskOptionsDict.__annotations__
     problems = []
     for name in options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -57,7 +57,7 @@ def open_handed(packed: bytes, encoders: TaskEncoders) -> Parts:
     if into:
         args = {**args, into: value}
     elif isinstance(value, dict):
-        args = cast("dict[str, object]", value)
+        args = {**args, **value}  # its own are none but the mark of a version
     else:
         raise PayloadError(
             f"what it is handed, {value!r:.60}, is no map of its record's fields",

@@ -134,7 +134,8 @@ class TaskHandle(Generic[R_co]):
         After *timeout* the answer has ``timed_out`` set.
         """
         if self._outcome is None and not self._source.wait(self, _ns(timeout)):
-            return TaskResult(format_id(self._raw_id), timed_out=True)
+            known = self._last_status()
+            return TaskResult(format_id(self._raw_id), known, timed_out=True)
         return self._result()
 
     async def aresult(self, timeout: Duration | None = None) -> R_co:
@@ -146,7 +147,8 @@ class TaskHandle(Generic[R_co]):
     async def await_(self, timeout: Duration | None = None) -> TaskResult[R_co]:
         """As ``wait``, without blocking the event loop."""
         if not await self._settled_async(timeout):
-            return TaskResult(format_id(self._raw_id), timed_out=True)
+            known = self._last_status()
+            return TaskResult(format_id(self._raw_id), known, timed_out=True)
         return self._result()
 
     def __await__(self) -> Generator[Any, None, R_co]:
@@ -215,6 +217,10 @@ class TaskHandle(Generic[R_co]):
 
     def _late(self, timeout: Duration | None) -> ResultTimeout:
         return ResultTimeout(format_id(self._raw_id), (_ns(timeout) or 0) / 1e9)
+
+    def _last_status(self) -> TaskStatus | None:
+        """Return what is known here of a task that has not ended."""
+        return None
 
     def _known(self) -> _Outcome:
         if self._outcome is None:

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from stem_actor.ids import new_id
 from stem_actor.ring.record import ARGS, TaskHead
-from stem_actor.tasks.call import TaskEnqueuer
 from stem_actor.tasks.context import CURRENT, TaskContext
 from stem_actor.tasks.delivery import Delivery
+from stem_actor.tasks.finder import TaskFinder
 from stem_actor.tasks.ports import Interruption, Submitter
 
 __all__ = ["LocalContext", "LocalRuntime"]
@@ -61,7 +61,7 @@ class LocalContext(TaskContext):
         self,
         head: TaskHead,
         bind: Callable[[], Mapping[str, object]],
-        enqueuer: TaskEnqueuer,
+        enqueuer: TaskFinder,
     ) -> None:
         """*bind* returns the arguments as they would cross the wire."""
         outer = CURRENT.get()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stem_actor.errors import PayloadError, PayloadTooLarge
 from stem_actor.model.error import TaskError
 from stem_actor.model.metadata import PayloadEncoder
+from stem_actor.model.progress import ProgressSignal
 from stem_actor.model.verdict import VERDICT, Verdict
 from stem_actor.payload.encoder import encode_packed
 from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
-from stem_actor.payload.lowering import lower, raise_
+from stem_actor.payload.lowering import lower
 from stem_actor.payload.wire import pack_value, unpack
 from stem_actor.ring.producer import Kind
 from stem_actor.tasks.encoded import (
@@ -72,25 +73,17 @@ _VERDICT: Final = "__stemVerdict"
 
 
 @dataclass(frozen=True, slots=True)
-class ProgressSignal:
-    """What a handler last said of its progress: *percent* in 0..100, and *data*."""
-
-    percent: float
-    data: object = None
-
-
-@dataclass(frozen=True, slots=True)
 class OutcomeReader:
     """
     How the outcomes of one task are read.
 
     Attributes:
-        returns: Annotation to raise the result with; None: it is plain.
+        decode: Returns the value of a stored result; None: it is plain.
         exceptions: What may be rebuilt from an error.
         encoders: What decodes an encoded one; None: it is left as it is.
     """
 
-    returns: Any
+    decode: Callable[[Any], Any] | None
     exceptions: ExceptionCatalog
     encoders: TaskPayloadEncoderRegistry | None = None
 
@@ -99,13 +92,11 @@ class OutcomeReader:
         Return the result as the handler returned it, as plain values, and its meta.
 
         Raises:
-            PayloadError: If *payload* cannot be read, or does not fit *returns*.
+            PayloadError: If *payload* cannot be read, or does not fit.
             EncoderNotRegistered: If nothing here decodes it.
         """
         raw, meta = unpack_success(payload, self.encoders)
-        if self.returns is None:
-            return raw, raw, meta
-        return raise_(raw, self.returns, path="result"), raw, meta
+        return raw if self.decode is None else self.decode(raw), raw, meta
 
 
 def pack_success(

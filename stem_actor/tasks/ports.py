@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from stem_actor.model.status import TaskStatus
 from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 
 __all__ = [
+    "NOT_KNOWN",
     "Connection",
+    "FoundHandle",
     "Interruption",
     "PendingHandle",
     "ResultSource",
@@ -50,6 +52,18 @@ class PendingHandle(Protocol):
     def renamed(self, task_id: bytes) -> None:
         """Stand for this task: it is live, and has the same unique key."""
         ...
+
+
+class FoundHandle(PendingHandle, Protocol):
+    """A handle of a task that this process may never have enqueued."""
+
+    def saw(self, status: TaskStatus | None) -> None:
+        """Take the status of a task that has not ended yet; the last one stands."""
+        ...
+
+
+NOT_KNOWN: Final = 0
+"""The kind by which a ``FoundHandle`` is settled that nobody knows; of no outcome."""
 
 
 class Submitter(Protocol):
@@ -113,6 +127,19 @@ class ResultSource(Protocol):
 
     def attach_many(self, first_ticket: int, handles: Sequence[PendingHandle]) -> None:
         """The same for consecutive tickets."""
+        ...
+
+    def find(self, handle: FoundHandle, patience_ns: int) -> None:
+        """
+        Have *handle* settled by the end of its task, whoever has enqueued that.
+
+        Looks at once, for *patience_ns* at most, then again and again while it is
+        waited for.
+        """
+        ...
+
+    def lose(self, handle: FoundHandle) -> None:
+        """Look for *handle* no more."""
         ...
 
     def wait(self, handle: PendingHandle, timeout_ns: int | None) -> bool:

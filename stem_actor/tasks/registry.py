@@ -76,6 +76,10 @@ class Registry:
         except KeyError:
             raise TaskNotRegistered(name, known=self._by_name) from None
 
+    def find(self, name: str) -> Task[Any, Any] | None:
+        """Return the task that is registered as *name*, or None."""
+        return self._by_name.get(name)
+
     def by_hash(self, hashed: int) -> Task[Any, Any] | None:
         """Return the task whose name or alias has this 64-bit hash, or None."""
         return self._by_hash.get(hashed)

@@ -91,17 +91,26 @@ def _receiver(
     binder: Binder, encoders: TaskEncoders
 ) -> Callable[[TaskContext], Mapping[str, Any]]:
     """Return what decodes a body, tells the context and raises the arguments."""
-    is_plain = binder.record is None and not binder.annotations
+    is_plain, current = binder.is_plain, binder.current
+
+    def read_any_version(body: bytes) -> object:
+        return current(cast("dict[str, object]", unpack(body)))
+
+    # Decided here: a task without a version pays nothing for those that have one.
+    read: Callable[..., object] = unpack
+    if binder.version is not None:
+        read = read_any_version
 
     def receive(context: TaskContext) -> Mapping[str, Any]:
         delivery = context.delivery
         try:
             if delivery.kind:
                 parts = open_handed if delivery.kind == HANDED else open_body
-                args, headers, meta = parts(delivery.body, encoders)
+                given, headers, meta = parts(delivery.body, encoders)
+                args = current(given)
                 context.receive(args, headers, meta)
             else:
-                args = cast("dict[str, object]", unpack(delivery.body))
+                args = cast("Mapping[str, object]", read(delivery.body))
                 context.receive(args)
             return args if is_plain else binder.raise_args(args)
         except (PayloadError, EncoderNotRegistered) as error:
@@ -114,7 +123,7 @@ def _finisher(
     binder: Binder, encoders: TaskEncoders
 ) -> Callable[[TaskContext, object], bytes]:
     """Return what packs a result, and the meta that the handler has written."""
-    returns = binder.returns
+    encode = binder.encode_result if binder.encodes_result else None
     encoder = encoders.result
     is_plain = encoder is None
     pack: Callable[..., bytes] = (
@@ -129,7 +138,9 @@ def _finisher(
         if value is None and meta is None and (is_plain or is_ignored):
             return NOTHING
         try:
-            return pack(value, returns=returns, meta=meta)
+            if encode is not None:
+                value = encode(value)
+            return pack(value, meta=meta)
         except PayloadError as error:
             raise ResultRefused from error
 

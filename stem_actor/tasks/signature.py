@@ -16,6 +16,7 @@ __all__ = [
     "AsStep",
     "AsyncStep",
     "CallStep",
+    "Handled",
     "Immutable",
     "Part",
     "Partial",
@@ -171,7 +172,7 @@ def tree_of(step: Step[Any]) -> Tree[CallStep]:
     return step.partial().tree
 
 
-class _Handled(Protocol):
+class Handled(Protocol):
     """A task, as far as its arguments go."""
 
     handler: Callable[..., Any]
@@ -179,7 +180,7 @@ class _Handled(Protocol):
 
 
 def partial_of(
-    task: _Handled,
+    task: Handled,
     call: Callable[[dict[str, object]], TaskCall],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast
 
 from stem_actor.errors import SettingsError
 from stem_actor.model.enqueue_options import (
@@ -14,15 +14,13 @@ from stem_actor.model.enqueue_options import (
 )
 from stem_actor.model.metadata import TaskMetadata
 from stem_actor.model.options import InvalidOptions, TaskOptions
-from stem_actor.model.result import TaskResult
 from stem_actor.payload.encoder_registry import (
     TaskEncoders,
     TaskPayloadEncoderRegistry,
 )
-from stem_actor.policy.plan import Leaf
 from stem_actor.ring.record import TaskHead
 from stem_actor.tasks.binder import Binder, build_binder
-from stem_actor.tasks.call import TaskCall, TaskEnqueuer
+from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.context import CURRENT
 from stem_actor.tasks.definition import (
     coroutine_problems,
@@ -30,7 +28,10 @@ from stem_actor.tasks.definition import (
     definition_problems,
     place_of,
 )
+from stem_actor.tasks.enqueueing import Enqueueing
+from stem_actor.tasks.finder import TaskFinder
 from stem_actor.tasks.handle import TaskHandle
+from stem_actor.tasks.lane import Args, Lane
 from stem_actor.tasks.local import LocalContext
 from stem_actor.tasks.runner import (
     AsyncRunner,
@@ -38,40 +39,17 @@ from stem_actor.tasks.runner import (
     build_async_runner,
     build_runner,
 )
-from stem_actor.tasks.signature import (
-    CallStep,
-    Immutable,
-    Partial,
-    Signature,
-    partial_of,
-)
+from stem_actor.tasks.task_definition import TaskDefinition
+from stem_actor.tasks.task_version import Upgraded, adder, version_of
 from stem_actor.tasks.unbound import UNBOUND, UnboundLane
 
 __all__ = ["AsyncTask", "BoundTask", "Dispatcher", "Lane", "SyncTask", "Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Args = dict[str, object]
 
 
-class Lane(Protocol):
-    """The way of one task, under one set of enqueue options, to its broker."""
-
-    @property
-    def publish(self) -> Callable[[Args], TaskHandle[Any]]:
-        """Publishes bound arguments; a prepared function, for it is the hot path."""
-        ...
-
-    def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
-        """Publish each of *maps*, bound arguments, in order."""
-        ...
-
-    async def apublish(self, args: Args) -> TaskHandle[Any]:
-        """As ``publish``, waiting for room without blocking the event loop."""
-        ...
-
-
-class Dispatcher(TaskEnqueuer, Protocol):
+class Dispatcher(TaskFinder, Protocol):
     """What an app gives its tasks."""
 
     @property
@@ -96,87 +74,7 @@ class Dispatcher(TaskEnqueuer, Protocol):
         ...
 
 
-class _Enqueueing(Generic[P, R]):
-    """The verbs that a task and a task with options have in common."""
-
-    _bind: Callable[P, Args]
-    _publish: Callable[[Args], TaskHandle[R]]
-
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
-        """
-        Enqueue one run of the task.
-
-        In a running event loop this never waits for room, see ``aenqueue``.
-
-        Raises:
-            TypeError: If the arguments are not those of the handler.
-            PayloadError: If an argument has no wire form; names its path.
-            QueueFull: If there is no room for as long as ``enqueue_timeout``.
-            AppNotStarted: If nothing runs that could take it.
-        """
-        return self._publish(self._bind(*args, **kwargs))
-
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
-        """As ``enqueue``; waits for room without blocking the event loop."""
-        return await self._lane().apublish(self._bind(*args, **kwargs))
-
-    def enqueue_and_wait(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
-        """Enqueue, and wait for at most ``wait_timeout`` until the task has ended."""
-        return self._publish(self._bind(*args, **kwargs)).wait(self._wait_timeout())
-
-    async def aenqueue_and_wait(
-        self, *args: P.args, **kwargs: P.kwargs
-    ) -> TaskResult[R]:
-        """As ``enqueue_and_wait``, without blocking the event loop."""
-        handle = await self.aenqueue(*args, **kwargs)
-        return await handle.await_(self._wait_timeout())
-
-    def map(self, values: Iterable[Any]) -> list[TaskHandle[R]]:
-        """
-        Enqueue one run for each of *values*, its only positional argument.
-
-        Much cheaper than a loop: they cross to the broker in batches.
-        """
-        bind: Callable[..., Args] = self._bind
-        return self._lane().publish_many([bind(value) for value in values])
-
-    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
-        """Return the enqueue as a value, for ``enqueue_call`` and ``enqueue_many``."""
-        return self._call_of(self._bind(*args, **kwargs))
-
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """Return this call as a part of a canvas tree, with all of its arguments."""
-        return Signature(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
-
-    def si(self, *args: P.args, **kwargs: P.kwargs) -> Immutable[R]:
-        """As ``s``, for a part that is handed nothing wherever it stands."""
-        return Immutable(Leaf(CallStep(self.build_call(*args, **kwargs)), takes=False))
-
-    def partial(self, *args: Any, **kwargs: Any) -> Partial[R]:
-        """
-        Return this call as a part that is handed its first argument; *args* are those
-        behind it. Their types are checked by the worker.
-
-        Raises:
-            TypeError: If no value could make it a call of the handler.
-            PayloadError: If an argument has no wire form.
-        """
-        return partial_of(self._bare(), self._call_of, args, kwargs)
-
-    def _call_of(self, args: Args) -> TaskCall:
-        raise NotImplementedError
-
-    def _bare(self) -> Task[P, R]:
-        raise NotImplementedError
-
-    def _lane(self) -> Lane:
-        raise NotImplementedError
-
-    def _wait_timeout(self) -> Any:
-        raise NotImplementedError
-
-
-class Task(_Enqueueing[P, R]):
+class Task(Enqueueing[P, R]):
     """
     A handler with a name and options; made by ``@app.task`` or ``stem_actor.task``.
 
@@ -188,6 +86,7 @@ class Task(_Enqueueing[P, R]):
         metadata: What else is said about it.
         encoders: What its payloads are encoded by.
         binder: How its arguments become a map, and back.
+        version: The version of its arguments; None: they are not versioned.
         place: File and line of the handler.
     """
 
@@ -198,7 +97,9 @@ class Task(_Enqueueing[P, R]):
         name: str | None = None,
         aliases: Iterable[str] = (),
         context: bool | None = None,
+        version: int | None = None,
         metadata: TaskMetadata | None = None,
+        binder: Binder | None = None,
         **options: Unpack[TaskOptionsDict],
     ) -> None:
         """
@@ -210,7 +111,9 @@ class Task(_Enqueueing[P, R]):
             aliases: Older names of it.
             context: Whether its first parameter is the context; None: if it is
                 annotated so.
-            metadata: What else is to be said about it.
+            version: The version of its arguments; None: they have none.
+            metadata: Facts about it.
+            binder: How it is called; None: as its signature says.
             options: The fields of ``TaskOptions``.
 
         Raises:
@@ -222,6 +125,7 @@ class Task(_Enqueueing[P, R]):
         self.name = default_name(handler) if name is None else name
         self.aliases = tuple(aliases)
         problems = definition_problems(handler, (self.name, *self.aliases), options)
+        self.version = version_of(self.name, version, problems)
         if not problems:
             try:
                 self.options = TaskOptions(**options)
@@ -236,7 +140,9 @@ class Task(_Enqueueing[P, R]):
         self.metadata = TaskMetadata() if metadata is None else metadata
         self.encoders: TaskEncoders
         self._encode_by(TaskPayloadEncoderRegistry())
-        self.binder: Binder = build_binder(handler, name=self.name, context=context)
+        self.binder: Binder = binder or build_binder(
+            handler, name=self.name, context=context, version=self.version
+        )
         self._bind = self.binder.bind
         self._dispatcher: Dispatcher = UNBOUND
         self._own_lane: Lane = UnboundLane(self.name)
@@ -244,6 +150,11 @@ class Task(_Enqueueing[P, R]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def decode_result(self) -> Callable[[Any], Any] | None:
+        """Returns the value of a stored result; None: results are plain."""
+        return self.binder.decode_result
 
     def option_problems(self, options: TaskOptions) -> list[str]:
         """Return which of *options* cannot be honoured for this kind of handler."""
@@ -289,11 +200,39 @@ class Task(_Enqueueing[P, R]):
         """
         return BoundTask(self, TaskEnqueueOptions(**options))
 
+    def upgrade(self, *, from_version: int) -> Callable[[Upgraded], Upgraded]:
+        """
+        Let workers upgrade arguments of *from_version* by a function; a decorator.
+
+        The function takes the map of that version, without its mark, and returns the
+        map of the next one. Upgrades are chained up to the task's own version.
+
+        Raises:
+            SettingsError: If the task has no version, *from_version* is not below it,
+                or has an upgrade already.
+        """
+        return adder(self.version, self.name, from_version)
+
+    @functools.cached_property
+    def definition(self) -> TaskDefinition[Mapping[str, object], R]:
+        """The task's name, options and types without its handler, for producers."""
+        return TaskDefinition(
+            self.name,
+            self.binder.checked,
+            self.decode_result,
+            default_options=self.options,
+            metadata=self.metadata,
+        )
+
     def _call_of(self, args: Args) -> TaskCall:
-        return TaskCall(name=self.name, args=args)
+        return TaskCall(name=self.name, args=self._marked(args))
 
     def _bare(self) -> Task[P, R]:
         return self
+
+    def _marked(self, args: Args) -> Args:
+        """The map of a part that is handed its value was not bound, and has no mark."""
+        return args if self.version is None else self.version.mark(args)
 
     def _encode_by(self, encoders: TaskPayloadEncoderRegistry) -> None:
         try:
@@ -358,7 +297,7 @@ class AsyncTask(Task[P, R]):
         return build_async_runner(self.handler, self.binder, self.encoders)
 
 
-class BoundTask(_Enqueueing[P, R]):
+class BoundTask(Enqueueing[P, R]):
     """A task together with enqueue options; made by ``with_options``."""
 
     def __init__(self, task: Task[P, R], options: TaskEnqueueOptions) -> None:
@@ -368,7 +307,7 @@ class BoundTask(_Enqueueing[P, R]):
         self._kept: tuple[Dispatcher, Lane] | None = None
 
     def _call_of(self, args: Args) -> TaskCall:
-        name = self.task.name
+        name, args = self.task.name, self.task._marked(args)
         return TaskCall(name=name, args=args, enqueue_options=self.options)
 
     def _bare(self) -> Task[P, R]:

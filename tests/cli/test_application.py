@@ -52,3 +52,11 @@ def test_a_ring_that_has_a_name_keeps_it(
     source = "from stem_actor import StemApp\napp = StemApp(broker='ring://mine')\n"
 
     assert found_in(tmp_path / "named", monkeypatch, source) == "mine"
+
+
+def test_a_stem_is_run_as_its_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from stem_actor import Stem\napp = Stem(broker='ring://mine')\n"
+
+    assert found_in(tmp_path / "stem", monkeypatch, source) == "mine"

@@ -238,7 +238,7 @@ def accepted(context: TaskContext) -> None:
     _general: TaskHandle[object] = add.enqueue(1)
     _awaited: Awaitable[int] = add.enqueue(1)
     _task: stem_actor.Task[..., Any] = fetch_with
-    reveal_type(context.arg_or("a", 1))  # object
+    reveal_type(context.arg_or("a", 1))  # int
     reveal_type(context.required_arg("a", int))  # int
     reveal_type(TaskContext.current())  # TaskContext | None
 

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
-SURFACE = Path(__file__).with_name("surface.py")
-ROOT = SURFACE.parents[2]
-MYPY_LINE = re.compile(r"^[^:]+:(?P<line>\d+): (?P<kind>error|note): (?P<text>.*)$")
+HERE = Path(__file__).parent
+SURFACES = ("surface.py", "definitions.py")
+ROOT = HERE.parents[1]
+Line = tuple[str, int]  # file and line
+MYPY_LINE = re.compile(
+    r"^(?P<file>[^:]+):(?P<line>\d+): (?P<kind>error|note): (?P<text>.*)$"
+)
 REVEALED = re.compile(r'(?:Revealed type is|Type of .* is) "(?P<type>.*)"', re.DOTALL)
 MINIMUM = 60
 
@@ -24,10 +28,10 @@ MINIMUM = 60
 class Findings:
     """What a checker says: the revealed types by line, and the lines with errors."""
 
-    types: dict[int, str] = field(default_factory=dict)
-    errors: dict[int, str] = field(default_factory=dict)
+    types: dict[Line, str] = field(default_factory=dict)
+    errors: dict[Line, str] = field(default_factory=dict)
 
-    def add(self, line: int, text: str, *, is_error: bool) -> None:
+    def add(self, line: Line, text: str, *, is_error: bool) -> None:
         revealed = REVEALED.search(text)
         if revealed is not None:
             self.types[line] = normal(revealed["type"])
@@ -43,36 +47,52 @@ def normal(text: str) -> str:
     return re.sub(r"(\w+: \w+) = [^,\]]+", r"\1 =", text)  # a default's own value
 
 
-def expectations() -> tuple[dict[int, str], set[int]]:
+def expectations() -> tuple[dict[Line, str], set[Line]]:
     """Return the revealed types that are wanted, and the lines that must be refused."""
-    source = SURFACE.read_text()
+    types: dict[Line, str] = {}
+    refused: set[Line] = set()
+    for name in SURFACES:
+        more_types, more_refused = expectations_of(name)
+        types |= more_types
+        refused |= more_refused
+    return types, refused
+
+
+def expectations_of(name: str) -> tuple[dict[Line, str], set[Line]]:
+    """Return those of one file."""
+    source = (HERE / name).read_text()
     lines = source.splitlines()
-    types: dict[int, str] = {}
+    types: dict[Line, str] = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "reveal_type":
             assert node.end_lineno is not None
             comment = lines[node.end_lineno - 1].partition("  # ")[2]
-            types[node.args[0].lineno] = normal(comment)
-    refused = {n for n, line in enumerate(lines, 1) if line.endswith("  # error")}
+            types[name, node.args[0].lineno] = normal(comment)
+    refused = {
+        (name, n) for n, line in enumerate(lines, 1) if line.endswith("  # error")
+    }
     return types, refused
 
 
 def by_mypy() -> Findings:
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", SURFACE]
+    files = [HERE / name for name in SURFACES]
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *files]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=110
     )
     found = Findings()
     for line in done.stdout.splitlines():
         match = MYPY_LINE.match(line)
-        if match is not None and "typing/surface.py" in line:
+        if match is not None and Path(match["file"]).parent.name == HERE.name:
             is_error = match["kind"] == "error"
-            found.add(int(match["line"]), match["text"], is_error=is_error)
+            place = Path(match["file"]).name, int(match["line"])
+            found.add(place, match["text"], is_error=is_error)
     return found
 
 
 def by_pyright() -> Findings:
-    command = [sys.executable, "-m", "pyright", "--outputjson", SURFACE]
+    files = [HERE / name for name in SURFACES]
+    command = [sys.executable, "-m", "pyright", "--outputjson", *files]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=110
     )
@@ -80,7 +100,8 @@ def by_pyright() -> Findings:
     for item in json.loads(done.stdout)["generalDiagnostics"]:
         line = item["range"]["start"]["line"] + 1
         is_error = item["severity"] == "error"
-        found.add(line, item["message"], is_error=is_error)
+        place = Path(item["file"]).name, line
+        found.add(place, item["message"], is_error=is_error)
     return found
 
 

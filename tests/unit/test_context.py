@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,18 @@ from stem_actor.errors import (
 )
 from stem_actor.model.ending import RetryRequested
 from stem_actor.model.retry_policy import TaskRetryPolicy
+from stem_actor.model.version import map_of
+from stem_actor.payload.codec import PayloadCodec
+from stem_actor.payload.lowering import lower
 from stem_actor.tasks.context import TaskContext
 from stem_actor.tasks.outcome import ProgressSignal, unpack_progress
 from tests.unit.task_surface import FakeRuntime, bare_delivery, fresh, open_shop
+
+
+@dataclass
+class Invoice:
+    id: str
+    copies: int = 1
 
 
 def context_of(runtime: FakeRuntime | None = None, **args: object) -> TaskContext:
@@ -59,6 +69,41 @@ def test_arguments_are_read_by_name_and_checked_on_request() -> None:
         context.required_arg("missing")
     with pytest.raises(PayloadError, match=r"args\.n"):
         context.required_arg("n", str)
+
+
+def test_arguments_are_read_as_one_object() -> None:
+    context = context_of(__stemPayloadVersion=2, id="a", copies=3)
+    codec = PayloadCodec[Invoice](lower, lambda wire: Invoice(wire["id"], 1))
+
+    assert context.args_json(Invoice) == Invoice("a", 3)
+    assert context.args_as(codec) == Invoice("a", 1)
+    assert context.args_versioned_json(_by_version) == Invoice("a", 2)
+    assert context_of(id="a").args_versioned_json(_by_version) == Invoice("a", 1)
+    assert context_of(id="a").args_versioned_json(
+        _by_version, default_decode_version=7
+    ) == Invoice("a", 7)
+    assert context.arg_or("copies", 1) == 3
+    with pytest.raises(PayloadError, match=r"args\.copies: expected `str`"):
+        context.arg_or("copies", "one")
+    with pytest.raises(PayloadError, match=r"args: object missing required field `id`"):
+        context_of(n=1).args_json(Invoice)
+
+
+def _by_version(payload: dict[str, Any], version: int) -> Invoice:
+    return Invoice(payload["id"], version)
+
+
+def test_progress_carries_a_dto_and_its_version() -> None:
+    runtime = FakeRuntime()
+    context = context_of(runtime)
+
+    context.progress_json(10, Invoice("a", 2))
+    context.progress_versioned_json(20, Invoice("b", 2), version=3)
+
+    plain, versioned = map(unpack_progress, runtime.reports)
+    assert plain.payload_json(Invoice) == Invoice("a", 2)
+    assert versioned.payload_versioned_json(_by_version) == Invoice("b", 3)
+    assert next(iter(map_of(versioned.data, path="data"))) == "__stemPayloadVersion"
 
 
 def test_requests_reach_the_worker() -> None:

@@ -35,6 +35,7 @@ from stem_actor.tasks.outcome import (
     unpack_cancellation,
     unpack_success,
 )
+from stem_actor.tasks.result_decoder import result_decoder
 from tests.unit.task_surface import FakeSource
 
 ID = bytes(range(16))
@@ -54,7 +55,8 @@ def handle_of(
     returns: Any = None,
     exceptions: ExceptionCatalog | None = None,
 ) -> TaskHandle[Any]:
-    reader = OutcomeReader(returns, exceptions or ExceptionCatalog())
+    decode = None if returns is None else result_decoder(result_type=returns)
+    reader = OutcomeReader(decode, exceptions or ExceptionCatalog())
     return TaskHandle(ID, source or FakeSource(), reader)
 
 

@@ -12,6 +12,7 @@ from stem_actor.actor.host.identity import identify
 from stem_actor.actor.host.line import Request
 from stem_actor.actor.host.meeting import Meeting
 from stem_actor.actor.host.replies import Replies
+from stem_actor.actor.host.seeking import Seeking
 from stem_actor.actor.host.status_view import status_of
 from stem_actor.actor.host.strays import Strays, checked
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull, RingError
@@ -34,7 +35,7 @@ _BATCH: Final = 4096
 _TICKETS: Final = 1 << 40
 
 
-class Connection:
+class Connection(Seeking):
     """
     One process's way into one ring; safe for threads, not for children of a fork.
 
@@ -345,17 +346,9 @@ class Connection:
     def _on_quiet(self) -> bool:
         """Nothing has come for a while: is everybody still there?"""
         is_up = self._tend()
-        if is_up and self._strays:
-            self._strays.ask(self._settle_stray)
+        if is_up:
+            self._seek()
         return is_up
-
-    def _settle_stray(self, handle: PendingHandle, view: dict[str, Any] | None) -> None:
-        if view is None:
-            _lose(handle)
-            return
-        self.replies.settle(
-            handle, view["kind"], view["attempt"], view["starts"], view["payload"]
-        )
 
     def _check_process(self) -> None:
         if self.is_closed:
@@ -365,12 +358,3 @@ class Connection:
                 "this process was forked from the one that opened the ring",
                 hint="make a StemApp of its own in the child",
             )
-
-
-def _lose(handle: PendingHandle) -> None:
-    """The ring was lost with everything in it: say so, rather than wait for ever."""
-    handle.settle(_LOST_KIND, 0, 0, _LOST)
-
-
-_LOST_KIND: Final = 3
-_LOST: Final = b"\x81\xa6reason\xb0lost with a ring"

@@ -14,6 +14,7 @@ __all__ = ["Strays", "checked"]
 _AT_ONCE: Final = 64
 
 Settle = Callable[[PendingHandle, "dict[str, Any] | None"], None]
+Saw = Callable[[PendingHandle, "dict[str, Any]"], None]
 
 
 class Strays:
@@ -34,7 +35,14 @@ class Strays:
     def add(self, handles: Iterable[PendingHandle]) -> None:
         self._handles.update((id(handle), handle) for handle in handles)
 
-    def ask(self, settle: Settle) -> None:
+    def remove(self, handle: PendingHandle) -> None:
+        """Ask for *handle* no more."""
+        self._handles.pop(id(handle), None)
+        request = self._requests.pop(id(handle), None)
+        if request is not None:
+            self._line.forget(request)
+
+    def ask(self, settle: Settle, saw: Saw | None = None) -> None:
         """
         Ask for the ends of some, and take the answers to earlier questions.
 
@@ -43,6 +51,7 @@ class Strays:
         Args:
             settle: Gets each handle whose task has ended with its status, and one
                 whose task is not known any more with None.
+            saw: Gets each handle whose task has not ended with its status.
 
         Raises:
             StemError: What the supervisor says.
@@ -61,17 +70,24 @@ class Strays:
                 continue
             self._requests.pop(key, None)
             view = checked(answer)["status"]
-            if view is None or view["kind"]:
-                self._settle(handle.task_id, view, settle)
+            self._tell(handle.task_id, view, settle, saw)
 
-    def _settle(
-        self, task_id: bytes, view: dict[str, Any] | None, settle: Settle
+    def _tell(
+        self,
+        task_id: bytes,
+        view: dict[str, Any] | None,
+        settle: Settle,
+        saw: Saw | None,
     ) -> None:
-        """Settle every handle of a task; unique ones may have many."""
+        """Tell every handle of a task; a unique one may have many."""
         for key, handle in list(self._handles.items()):
-            if handle.task_id == task_id:
+            if handle.task_id != task_id:
+                continue
+            if view is None or view["kind"]:
                 settle(handle, view)
                 self._handles.pop(key, None)
+            elif saw is not None:
+                saw(handle, view)
 
 
 def checked(answer: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from stem_actor.errors import SettingsError
 from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy, RetryStrategy
 from stem_actor.tasks.decorator import TaskDecorator
+from stem_actor.tasks.handler import TaskHandler, task_of
 from stem_actor.tasks.registry import Registry
 from stem_actor.tasks.task import Task
 
@@ -37,10 +38,12 @@ def imported_body(birth: Birth) -> None:
 
 
 def _task(name: str, reference: str) -> Task[Any, Any]:
-    """The task at *reference*; of a plain function, which the host made a task."""
+    """The task at *reference*; of a function or a class, which the host made one."""
     found = resolve(reference)
     if isinstance(found, Task):
         return found
+    if isinstance(found, type) and issubclass(found, TaskHandler):
+        return task_of(found())
     return TaskDecorator(None)(name=name)(found)
 
 

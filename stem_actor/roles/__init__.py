@@ -1,0 +1,1 @@
+"""The roles beside StemApp: producers, consumers, and what configures both."""
