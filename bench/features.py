@@ -41,10 +41,17 @@ def add_encrypted(a: int) -> int:
     return workload.add(a)
 
 
+@app.task(unique=True)
+def add_unique(a: int) -> int:
+    """Return *a* plus one; another key for each."""
+    return workload.add(a)
+
+
 #: Each does what `add` does, with one feature more.
 FEATURES: dict[str, Task[[int], int]] = {
     "+ encoder": add_encoded,
     "+ encoder, AES-GCM": add_encrypted,
+    "+ unique": add_unique,
 }
 
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* cdef begin */
-#define SA_LAYOUT 2
+#define SA_LAYOUT 3
 #define SA_TASK_VERSION 1
 #define SA_QUEUES_MAX 256
 #define SA_WORKERS_MAX 1024
@@ -26,6 +26,10 @@
 #define SA_TASK_HEAD 128
 #define SA_REVOKES_MAX 1024
 #define SA_REASON_MAX 124
+#define SA_CLAIMS_MAX 3
+#define SA_DUPLICATES_MAX 1024
+#define SA_LIMITERS_MAX 1024
+#define SA_TOKENS_MAX 4096
 #define SA_NONE 0xffffffff
 
 enum sa_status {
@@ -69,8 +73,9 @@ enum sa_kind {
     SA_EXTEND_LIMIT = 11, /* telemetry: `delay_ns` more, up to its extension */
     SA_STOPPED = 12,     /* report only: it was revoked, and has stopped */
     SA_STARTED = 13,     /* telemetry, while somebody listens: the handler runs now */
-    SA_RETRY_LIMITED = 14 /* report only: SA_RETRY; before the payload stand the
-                           * next attempts' limits, struct sa_limits */
+    SA_RETRY_LIMITED = 14, /* report only: SA_RETRY; before the payload stand the
+                            * next attempts' limits, struct sa_limits */
+    SA_MERGED = 15 /* reply only: a live task holds its unique key; payload: its id */
 };
 
 /* Why a start was lost; kept in the slot until the verdict. */
@@ -137,7 +142,27 @@ enum sa_event_type {
     SA_EVENT_TIED = 12        /* a part has finished: note it */
 };
 
-/* The task as published: this head, then queue name, task name, option TLVs,
+/* What a task claims beside a worker.  A task has at most one claim of each kind, in
+ * the order of their numbers: the group's limit is asked first. */
+enum sa_claim_kind {
+    SA_CLAIM_GROUP = 1, /* a start for all tasks of one group */
+    SA_CLAIM_RATE = 2,  /* a start of this task */
+    SA_CLAIM_UNIQUE = 3 /* to be the only live task with this key */
+};
+
+/* sa_claim.flags */
+enum sa_claim_flag {
+    SA_CLAIM_CLOSED = 1 /* without a limiter for its group the task waits */
+};
+
+struct sa_claim {
+    uint16_t kind, tokens; /* starts in any span, 1 … SA_TOKENS_MAX; unique: 0 */
+    uint32_t flags;
+    uint64_t span_ns;      /* of a limit; unique: held so long at most, 0 = no bound */
+    uint8_t key[16];       /* a hash of everything that makes two claims the same */
+};
+
+/* The task as published: this head, then queue name, task name, options, claims,
  * body.  S checks every length before it admits; the body stays opaque to S. */
 struct sa_task {
     uint8_t version, flags, priority, kind;
@@ -154,7 +179,8 @@ struct sa_task {
     uint32_t max_retries;
     uint16_t max_crashes, meters; /* enum sa_task_meter */
     uint64_t retry_base_ns, retry_max_ns;
-    uint32_t extension_ms, spare; /* most that SA_EXTEND_LIMIT adds */
+    uint32_t extension_ms;      /* most that SA_EXTEND_LIMIT adds */
+    uint16_t claim_len, spare;
 };
 
 /* The numbers of a slot that change.  There are two copies; a bit of the slot
@@ -229,6 +255,9 @@ struct sa_stats {
     int64_t last_start_ns, last_step_ns; /* monotonic */
     uint64_t live, ready, delayed, leased, parked, retained;
     uint64_t repeated; /* starts lost with a worker, or handed back, and run again */
+    uint64_t limited;  /* wait for a rate limit; neither ready nor delayed */
+    uint64_t merged;   /* enqueues that a live task with their key has answered */
+    uint64_t degraded; /* starts without the group limit there was no limiter for */
 };
 
 struct sa_queue_row {
@@ -254,6 +283,36 @@ struct sa_revokes {
         uint32_t len;
         uint8_t bytes[SA_REASON_MAX]; /* the payload of the outcome */
     } reasons[SA_REVOKES_MAX];
+};
+
+/* An enqueue that was answered with a live task's id.  S writes; a row counts once
+ * `count` says so.  They go round: the row that is written next is never believed. */
+struct sa_duplicates {
+    uint64_t count;
+    uint8_t pad[56];
+    struct sa_duplicate {
+        uint8_t first[16], id[16]; /* the live task; what its double would have been */
+        int64_t at_ns;             /* wall */
+        uint64_t src_end, ticket;
+        uint32_t src_ring, nth;    /* the how-manieth of that task */
+        uint32_t crc, spare;
+    } rows[SA_DUPLICATES_MAX];
+};
+
+/* A rate limit in use, with an extent for the starts of its last span, oldest first:
+ * the first half of the rows is for tasks, the second for groups.  S writes. */
+struct sa_limiter {
+    uint8_t key[16];
+    uint64_t span_ns;
+    uint64_t starts;       /* first:32 | count:32, of the extent's ring */
+    uint32_t tokens, at;   /* rows of the extent, and where it is */
+    uint32_t used, spare;  /* `used` is stored last, and cleared first */
+    uint64_t pad[2];
+};
+
+struct sa_limiter_start {
+    int64_t began_ns;      /* monotonic */
+    uint32_t slot, mark;   /* whose: the low halves of its gen and its starts */
 };
 
 /* A grant as the worker sees it. */
@@ -282,8 +341,12 @@ struct sa_event {
 #define SA_MAGIC "STEMRING"
 #define SA_LINE 128
 #define SA_PAGE 4096
-#define SA_REVOKES_BYTES                                                      \
-    ((sizeof(struct sa_revokes) + SA_PAGE - 1) / SA_PAGE * SA_PAGE)
+#define SA_PAGES(bytes) (((bytes) + SA_PAGE - 1) / SA_PAGE * SA_PAGE)
+#define SA_REVOKES_BYTES SA_PAGES(sizeof(struct sa_revokes))
+#define SA_DUPLICATES_BYTES SA_PAGES(sizeof(struct sa_duplicates))
+#define SA_LIMITERS_BYTES SA_PAGES(SA_LIMITERS_MAX * sizeof(struct sa_limiter))
+/* Behind the payload arena: limiters, duplicates, revokes. */
+#define SA_TAIL_BYTES (SA_LIMITERS_BYTES + SA_DUPLICATES_BYTES + SA_REVOKES_BYTES)
 
 #define SA_WORD(state, var, owner, starts, gen)                               \
     (((uint64_t)(state) << 60) | ((uint64_t)((var) & 1) << 59) |              \
@@ -296,6 +359,8 @@ struct sa_event {
 #define SA_WORD_GEN(w) ((uint32_t)(w))
 
 _Static_assert(sizeof(struct sa_task) == SA_TASK_HEAD, "task head is 128 bytes");
+_Static_assert(sizeof(struct sa_claim) == 32, "a claim is 32 bytes");
+_Static_assert(sizeof(struct sa_limiter) == 64, "a limiter has a cache line");
 _Static_assert(sizeof(struct sa_var) == 24, "var is 24 bytes");
 _Static_assert(sizeof(struct sa_slot) == 128, "a slot is one writer's line");
 _Static_assert(sizeof(struct sa_record) == 32, "record header is 32 bytes");

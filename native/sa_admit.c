@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sa_bell.h"
+#include "sa_claim.h"
 #include "sa_core.h"
 #include "sa_crash.h"
 #include "sa_crc.h"
@@ -41,12 +42,13 @@ sa_task_check(const uint8_t *at, uint32_t len)
         task.body_len > SA_RECORD_MAX)
         return SA_CORRUPT;
     if ((uint64_t)SA_TASK_HEAD + task.queue_len + task.name_len + task.option_len +
-            task.body_len != len)
+            task.claim_len + task.body_len != len)
         return SA_CORRUPT;
-    if (!name_ok(at + SA_TASK_HEAD, task.queue_len) ||
-        !name_ok(at + SA_TASK_HEAD + task.queue_len, task.name_len) ||
-        !options_ok(at + SA_TASK_HEAD + task.queue_len + task.name_len,
-                    task.option_len))
+    const uint8_t *queue = at + SA_TASK_HEAD, *name = queue + task.queue_len;
+    const uint8_t *options = name + task.name_len;
+    if (!name_ok(queue, task.queue_len) || !name_ok(name, task.name_len) ||
+        !options_ok(options, task.option_len) ||
+        !sa_claims_ok(options + task.option_len, task.claim_len))
         return SA_CORRUPT;
     if (task.ties > SA_TIE_WHOLE || task.created_ns < 0 || task.not_before_ns < 0 ||
         task.expires_ns < 0 || task.deadline_ns < 0)
@@ -81,15 +83,14 @@ fill(struct sa_core *core, struct sa_slot *slot, const struct sa_task *task,
     sa_slot_commit(slot, state, 0, &var); /* A3: admitted */
 }
 
-/* Tell the sender of a task that is not admitted why, in place of an outcome. */
-static int
-answer(struct sa_peer *peer, const struct sa_task *task, uint32_t kind,
-       const char *payload, uint32_t len)
+int
+sa_admit_answer(struct sa_peer *peer, uint64_t ticket, uint32_t kind,
+                const void *payload, uint32_t len)
 {
     if (!peer || peer->leaving)
         return SA_OK;
     uint8_t *at;
-    struct sa_reply reply = {.ticket = task->ticket, .kind = kind, .len = len};
+    struct sa_reply reply = {.ticket = ticket, .kind = kind, .len = len};
     uint32_t total = (uint32_t)sizeof reply + len;
     if (sa_spsc_reserve(&peer->reply, total, &at) != SA_OK)
         return SA_FULL;
@@ -105,6 +106,52 @@ answer(struct sa_peer *peer, const struct sa_task *task, uint32_t kind,
 
 /* MessagePack: {"reason": "more than 256 queues"}. */
 static const char too_many_queues[] = "\x81\xa6reason\xb4more than 256 queues";
+
+/* Answer what needs no slot of its own; SA_EMPTY: it needs one. */
+static int
+refuse(struct sa_core *core, const struct sa_task *task, const struct sa_view *view,
+       uint32_t src, struct sa_peer *peer, uint32_t queue)
+{
+    if (sa_index_find(&core->index, task->id) != SA_NONE)
+        return sa_admit_answer(peer, task->ticket, SA_DUPLICATE, NULL, 0);
+    if (queue == SA_NONE)
+        return sa_admit_answer(peer, task->ticket, SA_CANCELLED, too_many_queues,
+                               sizeof too_many_queues - 1);
+    uint32_t holder = task->claim_len ? sa_unique_holder(core, task) : SA_NONE;
+    if (holder == SA_NONE)
+        return SA_EMPTY;
+    int rc = sa_unique_merge(core, peer, task, holder, view, src);
+    if (rc == SA_OK)
+        sa_core_tell_spooled(core, SA_NONE, (const uint8_t *)task, view->head.len);
+    return rc;
+}
+
+static void
+settle_in(struct sa_core *core, const struct sa_task *task, uint32_t at,
+          const struct sa_view *view, uint32_t src, struct sa_peer *peer,
+          uint32_t queue)
+{
+    uint32_t number = core->free.first, len = view->head.len;
+    sa_list_remove(&core->links, &core->free, number);
+    core->arena.slots[number].queue = queue;
+    core->queue_tasks[queue]++;
+    fill(core, &core->arena.slots[number], task, at, len, view, src);
+    sa_index_add(&core->index, number);
+    if (task->claim_len)
+        sa_unique_hold(core, number);
+    if (peer) {
+        peer->outstanding++;
+        peer->bytes += sa_extent_class_size(len);
+    }
+    sa_core_enqueue(core, number, 0);
+    if (task->ties & SA_TIE_WHOLE)
+        sa_core_event(core, SA_EVENT_DRIVEN, number, 0, 0, 0);
+    core->arena.stats->admitted++;
+    struct sa_fact fact = {.type = SA_NEWS_RECEIVED, .worker = SA_NONE};
+    sa_news_add(core, number, &fact);
+    if (core->arena.revokes->count)
+        sa_revoke_admitted(core, number);
+}
 
 int
 sa_admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
@@ -124,36 +171,15 @@ sa_admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
     const struct sa_task *task = (const struct sa_task *)bytes;
     int rc = sa_task_check(bytes, len);
     uint32_t queue = SA_NONE;
-    if (rc == SA_OK)
+    if (rc == SA_OK) {
         queue = sa_queue_add(core, bytes + SA_TASK_HEAD, task->queue_len);
-    int known = rc == SA_OK && sa_index_find(&core->index, task->id) != SA_NONE;
-    if (rc != SA_OK || known || queue == SA_NONE) {
-        if (known)
-            rc = answer(peer, task, SA_DUPLICATE, NULL, 0);
-        else if (rc == SA_OK)
-            rc = answer(peer, task, SA_CANCELLED, too_many_queues,
-                        sizeof too_many_queues - 1);
+        rc = refuse(core, task, view, src, peer, queue);
+    }
+    if (rc != SA_EMPTY) {
         sa_extent_give(&core->extents, at, len);
         return rc;
     }
-    uint32_t number = core->free.first;
-    sa_list_remove(&core->links, &core->free, number);
-    core->arena.slots[number].queue = queue;
-    core->queue_tasks[queue]++;
-    fill(core, &core->arena.slots[number], task, at, len, view, src);
-    sa_index_add(&core->index, number);
-    if (peer) {
-        peer->outstanding++;
-        peer->bytes += sa_extent_class_size(len);
-    }
-    sa_core_enqueue(core, number, 0);
-    if (task->ties & SA_TIE_WHOLE)
-        sa_core_event(core, SA_EVENT_DRIVEN, number, 0, 0, 0);
-    core->arena.stats->admitted++;
-    struct sa_fact fact = {.type = SA_NEWS_RECEIVED, .worker = SA_NONE};
-    sa_news_add(core, number, &fact);
-    if (core->arena.revokes->count)
-        sa_revoke_admitted(core, number);
+    settle_in(core, task, at, view, src, peer, queue);
     return SA_OK;
 }
 

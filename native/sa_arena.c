@@ -13,7 +13,7 @@ sa_arena_size(uint32_t slots, uint64_t arena_len)
         return 0;
     uint64_t arena_at = SA_SLOTS_AT + (uint64_t)slots * sizeof(struct sa_slot);
     arena_at = (arena_at + SA_PAGE - 1) & ~(uint64_t)(SA_PAGE - 1);
-    return arena_at + arena_len + SA_REVOKES_BYTES;
+    return arena_at + arena_len + SA_TAIL_BYTES;
 }
 
 static uint32_t
@@ -34,13 +34,13 @@ sa_arena_init(void *at, uint64_t len, uint32_t slots, uint64_t arena_len,
     memcpy(super->magic, SA_MAGIC, sizeof super->magic);
     super->layout = SA_LAYOUT;
     super->slots = slots;
-    super->arena_at = total - SA_REVOKES_BYTES - arena_len;
+    super->arena_at = total - SA_TAIL_BYTES - arena_len;
     super->arena_len = arena_len;
     super->total_len = total;
     memcpy(super->instance, instance, 16);
     memcpy(super->boot_id, boot_id, 16);
     super->crc = super_crc(super);
-    memset((uint8_t *)at + total - SA_REVOKES_BYTES, 0, SA_REVOKES_BYTES);
+    memset((uint8_t *)at + total - SA_TAIL_BYTES, 0, SA_TAIL_BYTES);
     return SA_OK;
 }
 
@@ -59,9 +59,9 @@ sa_arena_attach(struct sa_arena *arena, void *at, uint64_t len)
         return SA_CORRUPT;
     uint64_t total = sa_arena_size(super.slots, super.arena_len);
     if (total == 0 || super.total_len != total || total > len ||
-        super.arena_at != total - SA_REVOKES_BYTES - super.arena_len)
+        super.arena_at != total - SA_TAIL_BYTES - super.arena_len)
         return SA_CORRUPT;
-    uint8_t *base = at;
+    uint8_t *base = at, *tail = base + total - SA_TAIL_BYTES;
     *arena = (struct sa_arena){
         .super = at,
         .stats = (struct sa_stats *)(base + SA_STATS_AT),
@@ -69,6 +69,8 @@ sa_arena_attach(struct sa_arena *arena, void *at, uint64_t len)
         .workers = (struct sa_worker_row *)(base + SA_WORKERS_AT),
         .slots = (struct sa_slot *)(base + SA_SLOTS_AT),
         .bytes = base + super.arena_at,
+        .limiters = (struct sa_limiter *)tail,
+        .duplicates = (struct sa_duplicates *)(tail + SA_LIMITERS_BYTES),
         .revokes = (struct sa_revokes *)(base + total - SA_REVOKES_BYTES),
         .len = super.arena_len,
     };

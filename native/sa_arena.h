@@ -1,6 +1,6 @@
 /* The core segment: superblock, statistics, queue and worker rows, slots,
- * payload arena, revokes.  S writes all of it; workers map it read-only; `top`
- * reads it. */
+ * payload arena, limiters, duplicates, revokes.  S writes all of it; workers map it
+ * read-only; `top` reads it. */
 #ifndef SA_ARENA_H
 #define SA_ARENA_H
 
@@ -16,6 +16,8 @@ struct sa_arena {
     uint8_t *bytes;
     uint64_t len;
     struct sa_revokes *revokes;
+    struct sa_duplicates *duplicates;
+    struct sa_limiter *limiters;
 };
 
 /* cdef begin */

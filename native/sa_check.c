@@ -1,6 +1,7 @@
 /* Walks every invariant of the core; tests call it after each action, S after
  * each recovery. */
 #include "sa_cell.h"
+#include "sa_claim.h"
 #include "sa_core_api.h"
 
 static uint32_t
@@ -78,9 +79,8 @@ check_actor(const struct sa_core *core, uint32_t worker, uint32_t *leased)
 }
 
 static int
-check_extents(const struct sa_core *core)
+check_extents(const struct sa_core *core, uint64_t used)
 {
-    uint64_t used = 0;
     for (uint32_t i = 0; i < sa_core_slots(core); i++) {
         const struct sa_slot *slot = &core->arena.slots[i];
         if (sa_slot_state(slot) == SA_FREE && (slot->body_len || slot->out_len))
@@ -89,6 +89,33 @@ check_extents(const struct sa_core *core)
         used += slot->out_len ? sa_extent_class_size(slot->out_len) : 0;
     }
     return used != core->extents.used_bytes;
+}
+
+/* Each held key is that of a live slot; a claim without an end has its key for life. */
+static int
+check_keys(const struct sa_core *core)
+{
+    for (uint32_t i = 0; i < sa_core_slots(core); i++) {
+        const struct sa_slot *slot = &core->arena.slots[i];
+        uint32_t state = sa_slot_state(slot);
+        struct sa_claim claim;
+        if (state == SA_FREE || state == SA_FINISHED ||
+            !sa_claim_find(sa_core_task(core, slot), SA_CLAIM_UNIQUE, &claim) ||
+            claim.span_ns)
+            continue;
+        if (sa_index_find(&core->unique.held, claim.key) != i)
+            return 1;
+    }
+    uint32_t held = 0;
+    for (uint32_t at = 0; at <= core->unique.held.mask; at++) {
+        uint32_t number = core->unique.held.cells[at] - 1u;
+        if (number == SA_NONE)
+            continue;
+        uint32_t state = sa_slot_state(&core->arena.slots[number]);
+        if (++held > sa_core_slots(core) || state == SA_FREE || state == SA_FINISHED)
+            return 1;
+    }
+    return 0;
 }
 
 static int
@@ -121,8 +148,11 @@ int
 sa_core_check(sa_core *core)
 {
     uint32_t listed = 0, leased = 0, delayed = 0;
+    uint64_t bytes = 0;
     if (check_lists(core, &listed))
         return 1;
+    if (sa_rates_check(core, &listed, &bytes))
+        return 8;
     for (uint32_t w = 0; w < core->options.workers_max; w++)
         if (check_actor(core, w, &leased))
             return 2;
@@ -138,7 +168,9 @@ sa_core_check(sa_core *core)
     /* Every slot is in exactly one place. */
     if (listed + leased + delayed != sa_core_slots(core))
         return 5;
-    if (check_extents(core))
+    if (check_extents(core, bytes))
         return 6;
+    if (check_keys(core))
+        return 9;
     return check_outstanding(core) ? 7 : 0;
 }

@@ -253,6 +253,8 @@ complete(struct sa_core *core, uint32_t worker, const struct sa_view *view)
         return SA_OK;
     }
     uint32_t cell = cell_of(core, actor, view->head.slot);
+    if (core->rates.out) /* before the slot changes: a start is told first */
+        sa_rate_ended(core, actor, cell, view->head.slot, kind);
     int rc = ending(core, worker, view);
     if (rc != SA_OK)
         return rc;

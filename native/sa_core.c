@@ -13,6 +13,8 @@ close_arrays(struct sa_core *core)
     sa_extents_close(&core->extents);
     sa_heap_close(&core->timers);
     sa_index_close(&core->index);
+    sa_unique_close(core);
+    sa_rates_close(core);
     free(core->links.next);
     free(core->links.prev);
     free(core->watched);
@@ -37,7 +39,8 @@ open_arrays(struct sa_core *core)
         !core->owed || !core->news.bytes || !core->cell_of_slot || !core->actors)
         return SA_FULL;
     if (sa_extents_open(&core->extents, core->arena.len) != SA_OK ||
-        sa_heap_open(&core->timers, n) != SA_OK)
+        sa_heap_open(&core->timers, n) != SA_OK ||
+        sa_unique_open(core) != SA_OK || sa_rates_open(core) != SA_OK)
         return SA_FULL;
     return sa_index_open(&core->index, core->arena.slots, n);
 }
@@ -140,6 +143,7 @@ count_lists(struct sa_core *core)
     struct sa_stats *stats = core->arena.stats;
     stats->ready = core->ready.count;
     stats->parked = core->parked.count;
+    stats->limited = core->rates.waiting;
     uint64_t leased = 0, retained = core->delivered.count + core->orphaned.count;
     for (uint32_t w = 0; w < core->options.workers_max; w++)
         leased += core->actors[w].leased;
@@ -149,7 +153,7 @@ count_lists(struct sa_core *core)
     stats->live = sa_core_slots(core) - core->free.count - retained;
     stats->leased = leased;
     stats->delayed = stats->live - stats->ready - stats->parked - leased -
-                     core->held.count - core->driven.count;
+                     core->held.count - core->driven.count - stats->limited;
     stats->last_step_ns = core->now;
     stats->steps++;
     /* Results above 1 KiB move to the spool before the arena is full. */
@@ -212,6 +216,7 @@ sa_core_step(sa_core *core, int64_t now, int64_t wall, uint32_t budget)
     admit_all(core, budget);
     sa_expire(core, budget);
     sa_sound_all(core);
+    sa_rate_step(core);
     sa_offer(core, budget);
     sa_steal(core);
     for (uint32_t w = 0; w < core->options.workers_max; w++)

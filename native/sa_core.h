@@ -11,8 +11,10 @@
 #include "sa_layout.h"
 #include "sa_list.h"
 #include "sa_news.h"
+#include "sa_rate.h"
 #include "sa_ready.h"
 #include "sa_spsc.h"
+#include "sa_unique.h"
 
 /* cdef begin */
 typedef struct sa_core sa_core;
@@ -108,6 +110,8 @@ struct sa_core {
     struct sa_ready ready;
     struct sa_heap timers;
     struct sa_index index;
+    struct sa_unique unique;
+    struct sa_rates rates;
     struct sa_links links;
     struct sa_list free, delivered, orphaned, held, parked, driven;
     struct sa_peer peers[SA_PRODUCERS_MAX];
@@ -204,6 +208,10 @@ void sa_core_keep_error(struct sa_core *core, uint32_t slot,
 /* Give up the record of a task that will not be run again. */
 void sa_core_give_body(struct sa_core *core, struct sa_slot *slot);
 void sa_core_free_slot(struct sa_core *core, uint32_t slot);
+/* Tell which file of the spool held the arguments of a task that needs them no more;
+ * `slot` SA_NONE: it has none. */
+void sa_core_tell_spooled(struct sa_core *core, uint32_t slot, const uint8_t *record,
+                          uint32_t len);
 /* Room for an outcome of `len` bytes, evicting finished slots oldest first. */
 uint32_t sa_core_room(struct sa_core *core, uint32_t len);
 /* Bytes of the arena that the slot takes, its record and its outcome. */
@@ -228,6 +236,9 @@ void sa_queue_refresh(struct sa_core *core, uint32_t queue);
 void sa_revoke_admitted(struct sa_core *core, uint32_t slot);
 /* After a recovery: what was admitted by S before, and not yet cancelled. */
 void sa_revoke_recovered(struct sa_core *core);
+/* Tell the sender of a task that is not admitted why, in place of an outcome. */
+int sa_admit_answer(struct sa_peer *peer, uint64_t ticket, uint32_t kind,
+                    const void *payload, uint32_t len);
 /* Take in one record: SA_OK also where its sender is told that it is refused. */
 int sa_admit(struct sa_core *core, const struct sa_view *view, uint32_t src,
              struct sa_peer *peer);

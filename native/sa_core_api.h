@@ -91,6 +91,15 @@ int sa_core_end_noted(sa_core *core, uint32_t slot, uint32_t gen);
 int sa_core_submit(sa_core *core, const uint8_t *record, uint32_t len);
 
 uint32_t sa_core_find(const sa_core *core, const uint8_t *id);
+/* The same, and by the id of an enqueue that was answered with a live task's id. */
+uint32_t sa_core_locate(const sa_core *core, const uint8_t *id);
+/* How many enqueues were answered with the id of the task in `slot`; the latest `cap`
+ * of them, as far as they are known still, into `out`, newest first. */
+uint32_t sa_core_duplicates(const sa_core *core, uint32_t slot,
+                            struct sa_duplicate *out, uint32_t cap, uint32_t *rows);
+/* Which limit a READY slot waits for: a sa_claim_kind; SA_CLAIM_UNIQUE: there is no
+ * limiter for it as yet; 0: none. */
+uint32_t sa_core_limited_by(const sa_core *core, uint32_t slot);
 /* Of a task that was accepted and is in no slot yet: copy its record, `len` bytes, to
  * `out`, which has room for SA_RECORD_MAX.  SA_OK, SA_EMPTY (in no submit ring). */
 int sa_core_find_submitted(const sa_core *core, const uint8_t *id, uint8_t *out,

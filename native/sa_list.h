@@ -52,6 +52,26 @@ sa_list_prepend(struct sa_links *links, struct sa_list *list, uint32_t slot)
     list->count++;
 }
 
+/* In front of `next`, a member; SA_NONE: at the end. */
+static inline void
+sa_list_insert(struct sa_links *links, struct sa_list *list, uint32_t slot,
+               uint32_t next)
+{
+    if (next == SA_NONE) {
+        sa_list_append(links, list, slot);
+        return;
+    }
+    if (next == list->first) {
+        sa_list_prepend(links, list, slot);
+        return;
+    }
+    uint32_t prev = links->prev[next];
+    links->next[prev] = links->prev[next] = slot;
+    links->next[slot] = next;
+    links->prev[slot] = prev;
+    list->count++;
+}
+
 static inline void
 sa_list_remove(struct sa_links *links, struct sa_list *list, uint32_t slot)
 {

@@ -91,6 +91,12 @@ offer_one(struct sa_core *core, uint32_t worker, uint32_t number)
     actor->kick = 1;
 }
 
+static int
+is_limited(const struct sa_core *core, uint32_t number)
+{
+    return sa_core_task(core, &core->arena.slots[number])->claim_len != 0;
+}
+
 void
 sa_offer(struct sa_core *core, uint32_t budget)
 {
@@ -115,6 +121,10 @@ sa_offer(struct sa_core *core, uint32_t budget)
             }
             if (actor->leased && must_be_alone(core, actor, number))
                 break; /* first its neighbours-to-be finish */
+            if (is_limited(core, number) && !sa_rate_take(core, number)) {
+                late++; /* it waits for its limit now */
+                continue;
+            }
             offer_one(core, w, number);
             gave++;
         }
@@ -142,6 +152,7 @@ sa_actor_revoke(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
     SA_CP("revoke.cell");
     uint32_t number = lease->slot;
     sa_slot_move(&core->arena.slots[number], SA_READY, 0); /* V2: no start used */
+    sa_rate_give(core, number);
     actor->limited -= lease->limited;
     actor->alone -= lease->alone;
     lease->slot = SA_NONE;

@@ -25,6 +25,8 @@ sa_queue_refresh(struct sa_core *core, uint32_t queue)
     int ours = !core->options.only_allowed || core->allowed[queue];
     int paused = core->arena.queues[queue].paused != 0;
     sa_ready_pause(&core->ready, queue, paused || !ours);
+    if (core->ready.paused[queue])
+        sa_rate_closed(core, queue);
 }
 
 /* A row that no slot names and nobody has set; SA_NONE when there is none. */

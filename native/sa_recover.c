@@ -79,6 +79,8 @@ lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
     if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
         why = SA_FAULT_CORRUPT;
     sa_news_started(core, (uint32_t)(actor - core->actors), cell);
+    if (core->rates.out)
+        sa_rate_began(core, number, sa_lease_began(core, actor, cell));
     sa_core_hold(core, number, why);
     actor->leases[cell].slot = SA_NONE;
 }
@@ -119,6 +121,7 @@ give_back_offers(struct sa_core *core, struct sa_actor *actor)
             return;
         uint32_t number = actor->leases[last].slot;
         actor->leases[last].slot = SA_NONE;
+        sa_rate_give(core, number);
         sa_slot_move(&core->arena.slots[number], SA_READY, 0);
         sa_core_enqueue(core, number, 1);
     }
@@ -180,6 +183,7 @@ head_rule(struct sa_core *core, struct sa_spsc *ring, uint32_t src)
         if (ahead && ahead <= ring->cap && slot->src_end - head <= tail - head)
             head = slot->src_end;
     }
+    head = sa_unique_head(core, ring, src, head);
     ring->local = ring->other = ring->released = head;
     sa_store_release(ring->head, head);
     SA_CP("recover.head");
@@ -223,6 +227,8 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
         sa_list_append(&core->links, &sorting->finished, number);
         return;
     }
+    if (sa_core_task(core, slot)->claim_len)
+        sa_unique_hold(core, number);
     out->live++;
     out->held += state == SA_HELD;
     sa_list_append(&core->links,
@@ -248,6 +254,7 @@ relink(struct sa_core *core, uint32_t number, struct sa_recovered *out)
             if (taken_for(actor, c, number, slot)) {
                 actor->leases[c].slot = number;
                 core->cell_of_slot[number] = (uint16_t)c;
+                sa_rate_relink(core, number);
                 return;
             }
     }
@@ -344,7 +351,9 @@ sa_core_recover(sa_core *core, int64_t now, int64_t wall, struct sa_recovered *o
             head_rule(core, &core->actors[w].submit, 0x80000000u | w);
     for (uint32_t i = 0; i < sa_core_slots(core); i++)
         adopt(core, i, &sorting, out);
+    sa_rates_recover(core);
     sa_extents_seal(&core->extents);
+    sa_unique_recover(core);
     resume(core, &sorting, out);
     for (uint32_t w = 0; w < core->options.workers_max; w++)
         if (core->actors[w].words) {

@@ -69,7 +69,7 @@ sa_core_unqueue(struct sa_core *core, uint32_t number)
 {
     struct sa_slot *slot = &core->arena.slots[number];
     uint32_t state = sa_slot_state(slot);
-    if (state == SA_READY)
+    if (state == SA_READY && !sa_rate_leave(core, number))
         sa_ready_remove(&core->ready, &core->links, number, slot->queue,
                         priority_of(core, slot));
     else if (state == SA_PARKED)
@@ -191,24 +191,33 @@ sa_core_keep_error(struct sa_core *core, uint32_t number, const uint8_t *payload
     charge(core, slot, len, 1);
 }
 
-/* Tell which file of the spool held the arguments of a task that has ended: the size
- * and the token in its name are in the claim check that is the body. */
+/* The size and the token in the file's name are in the claim check, the body. */
+void
+sa_core_tell_spooled(struct sa_core *core, uint32_t number, const uint8_t *record,
+                     uint32_t len)
+{
+    const struct sa_task *task = (const struct sa_task *)record;
+    uint64_t size, token;
+    if (!record || len < SA_TASK_HEAD || !(task->flags & SA_TASK_SPOOLED))
+        return;
+    uint64_t at = (uint64_t)len - task->body_len;
+    if (at + SA_CLAIM_TOKEN_AT + sizeof token > len)
+        return; /* no claim check of ours: there is no file */
+    memcpy(&size, record + at + SA_CLAIM_SIZE_AT, sizeof size);
+    memcpy(&token, record + at + SA_CLAIM_TOKEN_AT, sizeof token);
+    if (size == UINT64_MAX || sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0,
+                                            size + 1, token) != SA_OK)
+        return;
+    memcpy(core->events[core->event_count - 1].id, task->id, 16);
+}
+
 static void
 tell_spooled(struct sa_core *core, uint32_t number)
 {
     const struct sa_slot *slot = &core->arena.slots[number];
-    const uint8_t *record = sa_arena_at(&core->arena, slot->body_at, slot->body_len);
-    const struct sa_task *task = (const struct sa_task *)record;
-    uint64_t size, token;
-    if (!record || slot->body_len < SA_TASK_HEAD || !(task->flags & SA_TASK_SPOOLED))
-        return;
-    uint32_t at = SA_TASK_HEAD + task->queue_len + task->name_len + task->option_len;
-    if ((uint64_t)at + SA_CLAIM_TOKEN_AT + sizeof token > slot->body_len)
-        return; /* no claim check of ours: there is no file */
-    memcpy(&size, record + at + SA_CLAIM_SIZE_AT, sizeof size);
-    memcpy(&token, record + at + SA_CLAIM_TOKEN_AT, sizeof token);
-    if (size < UINT64_MAX)
-        sa_core_event(core, SA_EVENT_FREED_SPOOL, number, 0, size + 1, token);
+    sa_core_tell_spooled(core, number,
+                         sa_arena_at(&core->arena, slot->body_at, slot->body_len),
+                         slot->body_len);
 }
 
 static void
@@ -241,6 +250,7 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     const struct sa_task *task = sa_core_task(core, slot);
     int spooled = task->flags & SA_TASK_SPOOLED;
     int64_t created_ns = task->created_ns;
+    int has_claims = task->claim_len != 0;
     int is_part = task->ties & SA_TIE_PART;
     give_out(core, slot);
     slot->out_at = at;
@@ -261,6 +271,10 @@ sa_core_finish(struct sa_core *core, uint32_t number, const struct sa_var *var,
     struct sa_fact fact = {.worker = owner, .attempt = var->attempt,
                            .starts = var->starts, .payload = payload, .len = len};
     sa_news_finished(core, number, &fact, kind, has_run);
+    if (has_claims) {
+        sa_unique_free(core, number);
+        sa_rate_give(core, number); /* it never began, and kept one for its turn */
+    }
     if (!(last.marks & SA_MARK_DEAD)) {
         int told = !spooled || sa_core_event_room(core);
         if (spooled && told)
@@ -314,6 +328,8 @@ sa_core_free_slot(struct sa_core *core, uint32_t number)
     sa_index_remove(&core->index, number);
     core->queue_tasks[slot->queue % SA_QUEUES_MAX]--;
     core->watched[number] = 0;
+    if (core->unique.merged[number])
+        core->unique.merged[number] = 0;
     core->owed_count -= core->owed[number] != 0;
     core->owed[number] = 0;
     uint64_t word = sa_load_relaxed(&slot->word);

@@ -99,6 +99,8 @@ note_starts(struct sa_core *core, struct sa_actor *actor)
             sa_cell_look(core, actor, c) != SA_LOOK_TAKEN)
             continue;
         lease->seen = 1;
+        if (core->rates.out)
+            sa_rate_began(core, lease->slot, sa_lease_began(core, actor, c));
         core->arena.stats->last_start_ns = core->now;
     }
 }

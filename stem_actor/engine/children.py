@@ -76,6 +76,9 @@ class ChildResults:
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         _refuse("revoke")
 
+    def identify(self, task_id: bytes) -> bytes:
+        _refuse("ask for the other name of")
+
 
 CHILD_RESULTS: Final = ChildResults()
 

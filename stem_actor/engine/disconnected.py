@@ -114,6 +114,9 @@ class Disconnected:
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         return self._connect().revoke(task_id, terminate=terminate, reason=reason)
 
+    def identify(self, task_id: bytes) -> bytes:
+        return self._connect().identify(task_id)
+
 
 def not_started(*, patiently: bool = True) -> Connection:
     """Raise AppNotStarted, with the remedy."""

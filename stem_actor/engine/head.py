@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from stem_actor.engine.claims import NO_GROUP, group_of, limit_claims
 from stem_actor.errors import PayloadError, PayloadTooLarge, SettingsError
 from stem_actor.model.duration import from_ns
 from stem_actor.model.enqueue_options import TaskEnqueueOptions
@@ -25,7 +26,14 @@ from stem_actor.ring.record import (
     TaskHead,
 )
 
-__all__ = ["OPTION_BYTES", "build_head", "meters_of", "option_problems", "policy_of"]
+__all__ = [
+    "OPTION_BYTES",
+    "build_head",
+    "group_in",
+    "meters_of",
+    "option_problems",
+    "policy_of",
+]
 
 OPTION_BYTES: Final = 512
 _CRASHES_MAX: Final = (1 << 16) - 1
@@ -34,23 +42,23 @@ _RETRY: Final = "retry"  # keys of the option map: names of classes that are ret
 _NEVER: Final = "never"  # and of those that never are
 _MEMORY: Final = "memory"  # bytes, and
 _CPU: Final = "cpu"  # nanoseconds, that the supervisor watches
+_GROUP: Final = "group"  # the group of its rate limit, to be shown
+_GROUP_SHOWN: Final = 64
 
 #: The field is an unsigned 32-bit number of milliseconds.
 _EXTENSION_MAX_MS: Final = (1 << 32) - 1
 
 # What the ring cannot do; a set option that did nothing would be worse than an error.
-_UNSUPPORTED: Final = (
-    "rate_limit",
-    "group_rate_limit",
-    "group_rate_key",
-    "unique",
-    "unique_for",
-)
 _UNSUPPORTED_HERE: Final = ("link", "link_error", "publish_retry")
 
 
 def build_head(
-    name: str, options: TaskOptions, *, kind: int = ARGS, task_id: bytes = bytes(16)
+    name: str,
+    options: TaskOptions,
+    *,
+    kind: int = ARGS,
+    task_id: bytes = bytes(16),
+    headers: Mapping[str, str] | None = None,
 ) -> TaskHead:
     """
     Return the head of a task that is run under *options*, without any time in it.
@@ -60,6 +68,7 @@ def build_head(
         options: The merged options; ``max_retries`` is the envelope's number.
         kind: What the body will be, see ``ring.record``.
         task_id: Zeros: a fresh id is minted when it is submitted.
+        headers: They may say which group it belongs to.
 
     Raises:
         PayloadTooLarge: If the policy's filters take more than 512 bytes.
@@ -75,6 +84,9 @@ def build_head(
         flags |= SOFT_EVENT
     policy_flags, base_ns, max_ns, filters = _policy_fields(options.retry_policy)
     meters, measured = _meter_fields(options)
+    group = group_of(options, headers)
+    if options.group_rate is not None:
+        measured[_GROUP] = group[:_GROUP_SHOWN]
     return TaskHead(
         name=name,
         queue=options.queue,
@@ -91,6 +103,7 @@ def build_head(
         meters=meters,
         extension_ms=-(-(options.max_extension_ns or 0) // 1_000_000),
         options=_pack_options(name, {**filters, **measured}),
+        claims=limit_claims(name, options, group),
     )
 
 
@@ -135,6 +148,16 @@ def meters_of(head: TaskHead) -> tuple[int | None, int | None]:
     return _number_in(options, _MEMORY), _number_in(options, _CPU)
 
 
+def group_in(head: TaskHead) -> str:
+    """
+    Return the group that the task of *head* is limited with.
+
+    Raises:
+        PayloadError: If the options cannot be read.
+    """
+    return str(_options_of(head).get(_GROUP, NO_GROUP))
+
+
 def _options_of(head: TaskHead) -> dict[object, object]:
     options = unpack(head.options) if head.options else {}
     if not isinstance(options, dict):
@@ -164,9 +187,8 @@ def option_problems(
     options: TaskOptions, enqueue: TaskEnqueueOptions | None = None
 ) -> Iterator[str]:
     """Yield what in these options the ring cannot honour."""
-    for name in _UNSUPPORTED:
-        if getattr(options, name):
-            yield f"{name} is not supported by the ring yet"
+    if options.group_rate_key is not None and options.group_rate_limit is None:
+        yield "group_rate_key says nothing without a group_rate_limit"
     if options.visibility_timeout is not None:  # 0 speaks too: no lease at all
         yield (
             "visibility_timeout is not supported by the ring: a lease on it lasts as "

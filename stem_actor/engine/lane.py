@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from stem_actor.clock import Clock
 from stem_actor.engine.children import CHILD_RESULTS, inherited
+from stem_actor.engine.claims import UniqueKey
 from stem_actor.engine.disconnected import Disconnected
+from stem_actor.engine.frame import THREE, Frame
 from stem_actor.engine.head import build_head, check_options
 from stem_actor.errors import BrokerUnavailable, PayloadError, QueueFull
 from stem_actor.ids import parse_id
@@ -29,6 +31,7 @@ from stem_actor.tasks.exceptions import ExceptionCatalog
 from stem_actor.tasks.handle import TaskHandle
 from stem_actor.tasks.outcome import OutcomeReader
 from stem_actor.tasks.ports import ResultSource, Submitter
+from stem_actor.tasks.unique_handle import UniqueHandle
 
 __all__ = ["Frame", "Line", "RingLane"]
 
@@ -37,7 +40,6 @@ T = TypeVar("T")
 
 _BATCH: Final = 1024
 _DEFAULTS: Final = TaskEnqueueOptions()
-_THREE: Final = b"\x93"  # a MessagePack array of three: arguments, headers, meta
 
 # Bounds of the pause between two tries of an ``apublish`` that finds no room.
 _PAUSE_S: Final = 0.001
@@ -61,22 +63,6 @@ class Line(Protocol):
 
     @property
     def encoders(self) -> TaskPayloadEncoderRegistry: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """All of a submission but its arguments."""
-
-    head: bytes
-    pack: Callable[[Args], bytes]
-    tail: bytes  # packed headers and meta; empty: the body is arguments alone
-    submitter: Submitter
-    source: ResultSource
-    timeout_ns: int
-
-    def body(self, args: Args) -> bytes:
-        packed = self.pack(args)
-        return _THREE + packed + self.tail if self.tail else packed
 
 
 class RingLane:
@@ -119,6 +105,13 @@ class RingLane:
             pack_args if encoder is None else partial(pack_encoded_args, encoder)
         )
         kind = ARGS_HEADERS_META if self._marks else ARGS
+        self._merged = merged
+        self._unique: UniqueKey | None = None
+        self._handle: type[TaskHandle[Any]] = TaskHandle
+        if merged.unique:
+            for_ns = merged.unique_for_ns or 0
+            self._unique = UniqueKey(task.name, merged.queue, for_ns)
+            self._handle = UniqueHandle
         self._head = build_head(task.name, merged, kind=kind)
         self._packed_head = self._head.pack()
         # The value that an ignored result leaves fits no annotation but None's.
@@ -135,8 +128,9 @@ class RingLane:
                 self._options.deadline,
             )
         )
+        is_hot = self._is_static and self._unique is None
         self.publish: Callable[[Args], TaskHandle[Any]] = (
-            self._hot_path() if self._is_static else self.publish_with
+            self._hot_path() if is_hot else self.publish_with
         )
 
     def publish_with(
@@ -149,7 +143,8 @@ class RingLane:
     ) -> TaskHandle[Any]:
         """Publish with what may differ from call to call."""
         frame = self.frame(headers, meta, not_before)
-        return self._send(frame, frame.body(args), _bounded(frame.timeout_ns))
+        body, timeout_ns = frame.body(args), _bounded(frame.timeout_ns)
+        return self._send(frame, body, timeout_ns, head=frame.head_of(args))
 
     def publish_many(self, maps: Iterable[Args]) -> list[TaskHandle[Any]]:
         """
@@ -160,6 +155,8 @@ class RingLane:
             BrokerUnavailable: Likewise, if nobody runs the ring.
         """
         frame = self.frame(None, None, None)
+        if frame.claim is not None:
+            return self._publish_each(frame, list(maps))
         bodies = [frame.body(args) for args in maps]
         if len(bodies) > 1 and self._options.task_id is not None:
             raise ValueError("one task_id cannot stand for more than one task")
@@ -173,7 +170,7 @@ class RingLane:
                     frame.head, batch, queue=self._head.queue, timeout_ns=timeout_ns
                 )
             except (QueueFull, BrokerUnavailable, PayloadError) as error:
-                error.add_note(f"{len(handles)} of {len(bodies)} tasks were enqueued")
+                error.add_note(_part(handles, len(bodies)))
                 raise
             accepted: list[TaskHandle[Any]] = [
                 TaskHandle(raw_id, source, reader) for raw_id in ids
@@ -186,19 +183,37 @@ class RingLane:
         """Publish; waits for room without blocking the event loop."""
         frame = self.frame(None, None, None)
         body, submitter = frame.body(args), frame.submitter
+        own_head = frame.head_of(args)
         end_ns = self._line.clock.monotonic_ns() + frame.timeout_ns
         if isinstance(submitter, Disconnected):
             await self._patiently(end_ns, submitter.approach)
         # Once, not at each try: a large body is written to a file.
         head, claim = await self._patiently(
-            end_ns, lambda: submitter.stow(frame.head, body)
+            end_ns, lambda: submitter.stow(own_head, body)
         )
-        stowed = replace(frame, head=head)
         try:
-            return await self._patiently(end_ns, lambda: self._send(stowed, claim, 0))
+            return await self._patiently(
+                end_ns, lambda: self._send(frame, claim, 0, head=head)
+            )
         except (QueueFull, BrokerUnavailable, PayloadError, asyncio.CancelledError):
             submitter.discard(claim)  # none of them comes after an acceptance
             raise
+
+    def _publish_each(self, frame: Frame, maps: list[Args]) -> list[TaskHandle[Any]]:
+        """Publish tasks of which each has a head of its own."""
+        bodies = [frame.body(args) for args in maps]
+        heads = [frame.head_of(args) for args in maps]
+        if len(bodies) > 1 and self._options.task_id is not None:
+            raise ValueError("one task_id cannot stand for more than one task")
+        handles: list[TaskHandle[Any]] = []
+        timeout_ns = _bounded(frame.timeout_ns)
+        for head, body in zip(heads, bodies, strict=True):
+            try:
+                handles.append(self._send(frame, body, timeout_ns, head=head))
+            except (QueueFull, BrokerUnavailable, PayloadError) as error:
+                error.add_note(_part(handles, len(bodies)))
+                raise
+        return handles
 
     async def _patiently(self, end_ns: int, take: Callable[[], T]) -> T:
         """Return what *take* does, tried until *end_ns* while it is refused."""
@@ -243,15 +258,19 @@ class RingLane:
             return encode
 
         def pack(args: Args) -> bytes:
-            return _THREE + encode(args) + tail
+            return THREE + encode(args) + tail
 
         return pack
 
-    def _send(self, frame: Frame, body: bytes, timeout_ns: int) -> TaskHandle[Any]:
+    def _send(
+        self, frame: Frame, body: bytes, timeout_ns: int, *, head: bytes | None = None
+    ) -> TaskHandle[Any]:
+        """*head*: if it is another than that of the frame."""
         raw_id, ticket = frame.submitter.submit(
-            frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
+            head or frame.head, body, queue=self._head.queue, timeout_ns=timeout_ns
         )
-        handle: TaskHandle[Any] = TaskHandle(raw_id, frame.source, self.reader)
+        kind = self._handle if frame.source is not CHILD_RESULTS else TaskHandle
+        handle: TaskHandle[Any] = kind(raw_id, frame.source, self.reader)
         frame.source.attach(ticket, handle)
         return handle
 
@@ -267,12 +286,13 @@ class RingLane:
         if parent is None or submitter is None:  # not in a worker
             headers = self._marked(headers or {})
             return Frame(
-                self._head_bytes(not_before, bool(headers or meta), 0),
+                self._head_bytes(not_before, headers, meta, 0),
                 self._pack,
                 _tail(headers, meta or {}),
                 self._line.submitter,
                 self._line.source,
                 self._timeout_ns,
+                self._claim(headers, meta or {}),
             )
         headers, meta = inherited(
             parent, headers or {}, meta or {}, lineage=self._options.add_to_parent
@@ -280,14 +300,23 @@ class RingLane:
         headers = self._marked(headers)
         return Frame(
             self._head_bytes(
-                not_before, bool(headers or meta), parent.delivery.head.deadline_ns
+                not_before, headers, meta, parent.delivery.head.deadline_ns
             ),
             self._pack,
             _tail(headers, meta),
             submitter,
             CHILD_RESULTS,
             _until_limit(parent, self._timeout_ns),
+            self._claim(headers, meta),
         )
+
+    def _claim(
+        self, headers: Mapping[str, str], meta: Mapping[str, object]
+    ) -> Callable[[Args], bytes] | None:
+        unique = self._unique
+        if unique is None:
+            return None
+        return lambda args: unique.claim(args, headers, meta)
 
     def _marked(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return *headers* with the mark of this lane's encoder, and no other one."""
@@ -299,11 +328,15 @@ class RingLane:
     def _head_bytes(
         self,
         not_before: datetime | Duration | None,
-        has_tail: bool,
+        headers: Mapping[str, str] | None,
+        meta: Mapping[str, object] | None,
         deadline_ns: int,
     ) -> bytes:
         """*deadline_ns* is the parent's, 0: none."""
+        has_tail = bool(headers or meta)
         is_as_packed = has_tail == (self._head.kind == ARGS_HEADERS_META)
+        has_group = bool(headers) and self._merged.group_rate is not None
+        is_as_packed = is_as_packed and not has_group  # which one, the headers say
         if self._is_static and is_as_packed and not (not_before or deadline_ns):
             return self._packed_head
         options, now_ns = self._options, self._line.clock.wall_ns()
@@ -312,8 +345,11 @@ class RingLane:
             start_ns = _start_ns(not_before, now_ns)
         own_ns = options.deadline_ns(now_ns) or 0
         deadlines = [ns for ns in (own_ns, deadline_ns) if ns]
+        head = self._head
+        if has_group:
+            head = build_head(head.name, self._merged, headers=headers)
         head = replace(
-            self._head,
+            head,
             kind=ARGS_HEADERS_META if has_tail else ARGS,
             not_before_ns=start_ns,
             expires_ns=options.expires_ns(now_ns) or 0,
@@ -333,6 +369,10 @@ def _tail(headers: Mapping[str, str], meta: Mapping[str, object]) -> bytes:
             raise PayloadError(f"{path} is no text: {value!r}", path=path)
     packed_headers = pack_value(dict(headers), path="headers")
     return packed_headers + pack_value(dict(meta), path="meta")
+
+
+def _part(handles: list[TaskHandle[Any]], count: int) -> str:
+    return f"{len(handles)} of {count} tasks were enqueued"
 
 
 def _bounded(timeout_ns: int) -> int:

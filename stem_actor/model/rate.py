@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MAX_TOKENS", "RateLimit", "parse_rate"]
+__all__ = ["MAX_TOKENS", "RateLimit", "parse_rate", "rate_text"]
 
 MAX_TOKENS: Final = 4096
 """Each token costs one grant time in the arena, so their number is bounded."""
@@ -45,3 +45,11 @@ def parse_rate(text: str, name: str = "rate_limit") -> RateLimit:
     if not 1 <= tokens <= MAX_TOKENS:
         raise ValueError(f"{name} must allow 1 to {MAX_TOKENS} starts, not {tokens}")
     return RateLimit(tokens=tokens, interval_ns=_UNIT_NS[match[2]])
+
+
+def rate_text(tokens: int, interval_ns: int) -> str:
+    """Return a limit as it is written: ``5/s``, or in seconds if it has no unit."""
+    for unit, unit_ns in _UNIT_NS.items():
+        if interval_ns == unit_ns:
+            return f"{tokens}/{unit}"
+    return f"{tokens} in {interval_ns / 1e9:g} s"

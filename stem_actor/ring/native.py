@@ -10,7 +10,7 @@ from stem_actor.errors import RingCorrupt, RingError, RingVersionMismatch
 __all__ = ["LAYOUT", "Status", "ffi", "is_supported", "lib", "raise_for", "require"]
 
 #: Layout version of the arena that this build reads and writes.
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 
 ffi: Any
 lib: Any

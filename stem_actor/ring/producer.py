@@ -38,6 +38,7 @@ class Kind:
     STOPPED: Final = 12
     STARTED: Final = 13
     RETRY_LIMITED: Final = 14
+    MERGED: Final = 15
 
 
 class Reply(NamedTuple):

@@ -10,17 +10,23 @@ from typing import Final
 from stem_actor.errors import RingCorrupt
 
 __all__ = [
+    "GROUP_CLAIM",
     "HEAD",
     "LIMIT_MAX_NS",
+    "RATE_CLAIM",
+    "UNIQUE_CLAIM",
+    "Claim",
     "TaskHead",
     "TaskRecord",
+    "add_claim",
+    "claims_of",
     "pack_limits",
     "type_hash",
     "unpack_record",
 ]
 
 #: ``struct sa_task`` of native/sa_abi.h, field by field.
-HEAD: Final = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQII")
+HEAD: Final = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQIHH")
 VERSION: Final = 1
 
 #: Values of ``TaskHead.kind``: what the body is.
@@ -49,6 +55,18 @@ CPU: Final = 2
 LIMIT_MAX_NS: Final = ((1 << 28) - 1) * 1_000_000
 """The longest limit that an attempt can set for the next ones, some three days."""
 
+# enum sa_claim_kind: in this order they stand in a record
+GROUP_CLAIM: Final = 1
+RATE_CLAIM: Final = 2
+UNIQUE_CLAIM: Final = 3
+
+#: ``struct sa_claim``, and the flag ``SA_CLAIM_CLOSED``.
+_CLAIM: Final = struct.Struct("<HHIQ16s")
+_CLOSED: Final = 1
+
+#: Where the length of all claims stands in a packed head.
+_CLAIM_LEN: Final = slice(124, 126)
+
 #: ``struct sa_limits``
 _LIMITS: Final = struct.Struct("<II")
 
@@ -65,6 +83,30 @@ def pack_limits(soft_ns: int | None, hard_ns: int | None) -> bytes:
     return _LIMITS.pack(
         -(-(soft_ns or 0) // 1_000_000), -(-(hard_ns or 0) // 1_000_000)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    What a task claims beside a worker.
+
+    Attributes:
+        kind: GROUP_CLAIM, RATE_CLAIM or UNIQUE_CLAIM.
+        key: 16 bytes that all claims on the same have in common.
+        tokens: Starts in any span of a limit; 0 for a unique key.
+        span_ns: That span; of a unique key how long it is held at most, 0: no bound.
+        is_closed: Of a group: whether a task waits that finds no limiter for it.
+    """
+
+    kind: int
+    key: bytes
+    tokens: int = 0
+    span_ns: int = 0
+    is_closed: bool = False
+
+    def pack(self) -> bytes:
+        flags = _CLOSED if self.is_closed else 0
+        return _CLAIM.pack(self.kind, self.tokens, flags, self.span_ns, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +135,12 @@ class TaskHead:
     meters: int = 0
     extension_ms: int = 0
     options: bytes = b""
+    claims: bytes = b""
     created_ns: int = 0
     ties: int = 0
 
     def pack(self, body_len: int = 0, ticket: int = 0) -> bytes:
-        """Return the head, the names and the options; a body may follow."""
+        """Return the head, the names, options and claims; a body may follow."""
         queue, name = self.queue.encode(), self.name.encode()
         head = HEAD.pack(
             VERSION,
@@ -124,9 +167,10 @@ class TaskHead:
             self.retry_base_ns,
             self.retry_max_ns,
             self.extension_ms,
+            len(self.claims),
             0,
         )
-        return head + queue + name + self.options
+        return head + queue + name + self.options + self.claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +192,16 @@ def unpack_record(data: bytes) -> TaskRecord:
     if len(data) < HEAD.size:
         raise RingCorrupt(f"a task record of {len(data)} bytes is too short")
     f = HEAD.unpack_from(data)
-    queue_len, name_len, option_len, body_len = f[4], f[5], f[6], f[8]
+    queue_len, name_len, option_len, body_len, claim_len = f[4], f[5], f[6], f[8], f[24]
     at = HEAD.size
-    total = at + queue_len + name_len + option_len + body_len
+    total = at + queue_len + name_len + option_len + claim_len + body_len
     if f[0] != VERSION or total != len(data):
         raise RingCorrupt("the lengths in a task record do not add up")
     queue = data[at : at + queue_len].decode()
     at += queue_len
     name = data[at : at + name_len].decode()
     at += name_len
+    claims_at = at + option_len
     head = TaskHead(
         name=name,
         queue=queue,
@@ -177,6 +222,35 @@ def unpack_record(data: bytes) -> TaskRecord:
         meters=f[20],
         extension_ms=f[23],
         ties=f[7],
-        options=data[at : at + option_len],
+        options=data[at:claims_at],
+        claims=data[claims_at : claims_at + claim_len],
     )
-    return TaskRecord(head, data[at + option_len :], f[11])
+    return TaskRecord(head, data[claims_at + claim_len :], f[11])
+
+
+def add_claim(head: bytes, claim: bytes) -> bytes:
+    """Return a packed *head* with one *claim* more, behind those that it has."""
+    before = int.from_bytes(head[_CLAIM_LEN], "little")
+    length = (before + len(claim)).to_bytes(2, "little")
+    return head[: _CLAIM_LEN.start] + length + head[_CLAIM_LEN.stop :] + claim
+
+
+def claims_of(head: TaskHead) -> tuple[Claim, ...]:
+    """
+    Return what the task of *head* claims.
+
+    Raises:
+        RingCorrupt: If its claims are cut off.
+    """
+    if len(head.claims) % _CLAIM.size:
+        raise RingCorrupt("the claims of a task record are cut off")
+    return tuple(
+        Claim(
+            kind=kind,
+            key=key,
+            tokens=tokens,
+            span_ns=span_ns,
+            is_closed=bool(flags & _CLOSED),
+        )
+        for kind, tokens, flags, span_ns, key in _CLAIM.iter_unpack(head.claims)
+    )

@@ -89,7 +89,7 @@ class TaskHandle(Generic[R_co]):
 
     def __repr__(self) -> str:
         state = "settled" if self.done else "pending"
-        return f"<{type(self).__name__} {self.id} {state}>"
+        return f"<{type(self).__name__} {format_id(self._raw_id)} {state}>"
 
     @property
     def id(self) -> str:
@@ -134,7 +134,8 @@ class TaskHandle(Generic[R_co]):
         After *timeout* the answer has ``timed_out`` set.
         """
         if self._outcome is None and not self._source.wait(self, _ns(timeout)):
-            return TaskResult(self.id, self._last_status(), timed_out=True)
+            known = self._last_status()
+            return TaskResult(format_id(self._raw_id), known, timed_out=True)
         return self._result()
 
     async def aresult(self, timeout: Duration | None = None) -> R_co:
@@ -146,7 +147,8 @@ class TaskHandle(Generic[R_co]):
     async def await_(self, timeout: Duration | None = None) -> TaskResult[R_co]:
         """As ``wait``, without blocking the event loop."""
         if not await self._settled_async(timeout):
-            return TaskResult(self.id, self._last_status(), timed_out=True)
+            known = self._last_status()
+            return TaskResult(format_id(self._raw_id), known, timed_out=True)
         return self._result()
 
     def __await__(self) -> Generator[Any, None, R_co]:
@@ -196,6 +198,10 @@ class TaskHandle(Generic[R_co]):
         """Take a progress report; only the last one is kept."""
         self._progress = payload
 
+    def renamed(self, task_id: bytes) -> None:
+        """Stand for this task from now on."""
+        self._raw_id = task_id
+
     def _watch(self, watcher: deque[TaskHandle[Any]]) -> None:
         """Have this handle appended to *watcher*, at least once, when it is settled."""
         self._watchers = [*(self._watchers or ()), watcher]
@@ -210,7 +216,7 @@ class TaskHandle(Generic[R_co]):
         return await self._source.wait_async(self, _ns(timeout))
 
     def _late(self, timeout: Duration | None) -> ResultTimeout:
-        return ResultTimeout(self.id, (_ns(timeout) or 0) / 1e9)
+        return ResultTimeout(format_id(self._raw_id), (_ns(timeout) or 0) / 1e9)
 
     def _last_status(self) -> TaskStatus | None:
         """Return what is known here of a task that has not ended."""
@@ -323,6 +329,9 @@ class _FirstOf:
         """Never called: it is attached to no ticket."""
 
     def progressed(self, payload: bytes) -> None:
+        """Never called, likewise."""
+
+    def renamed(self, task_id: bytes) -> None:
         """Never called, likewise."""
 
 

@@ -49,6 +49,10 @@ class PendingHandle(Protocol):
         """Take a progress report; the last one stands."""
         ...
 
+    def renamed(self, task_id: bytes) -> None:
+        """Stand for this task: it is live, and has the same unique key."""
+        ...
+
 
 class FoundHandle(PendingHandle, Protocol):
     """A handle of a task that this process may never have enqueued."""
@@ -152,6 +156,16 @@ class ResultSource(Protocol):
 
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         """Forbid the task to run, with *terminate* also to go on; False: too late."""
+        ...
+
+    def identify(self, task_id: bytes) -> bytes:
+        """
+        Return the id of the task that was submitted as *task_id*: another one's, if
+        that was live and had its unique key.
+
+        Raises:
+            BrokerUnavailable: If there is no answer.
+        """
         ...
 
 

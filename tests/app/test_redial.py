@@ -353,11 +353,11 @@ class Pending:
     task_id = bytes(16)
     is_settled = False
 
-    def settle(self, kind: int, attempt: int, starts: int, payload: bytes) -> None:
-        """Never."""
+    def settle(self, kind: int, attempt: int, starts: int, payload: bytes) -> None: ...
 
-    def progressed(self, payload: bytes) -> None:
-        """Never."""
+    def progressed(self, payload: bytes) -> None: ...
+
+    def renamed(self, task_id: bytes) -> None: ...
 
 
 def connection_of(app: StemApp) -> Connection:

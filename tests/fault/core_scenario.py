@@ -1,8 +1,9 @@
 """
 A short life of one core in which everything happens once, played with kills.
 
-Seven tasks: one succeeds, one retries, one loses its worker, one is revoked, one
-fails, one reports progress, one is a child. The armed role runs under crash points;
+Eight tasks: one succeeds, one retries, one loses its worker, one is revoked, one
+fails, one reports progress, one is a child, one is the double of another and never
+runs. Two wait for limits. The armed role runs under crash points;
 peers whose role is armed act in a process of their own, forked for each turn.
 """
 
@@ -15,16 +16,19 @@ from typing import Any
 
 from stem_actor._core import ffi, lib
 
+from tests.ring.claims import group, rate, unique
 from tests.ring.harness import MS, Arena, Shape
 from tests.ring.memory import Fault, Kind, Memory, State, Told
 from tests.ring.peers import Producer, ScriptedWorker, Task, task_id
 
 SUPERVISOR, WORKER, PRODUCER = "supervisor", "worker", "producer"
 ROLES = (SUPERVISOR, WORKER, PRODUCER)
-TASKS = 7
-RETRIES, CRASHES, REVOKED, FAILS, CHATTY, CHILD = 1, 2, 3, 4, 5, 6
+TASKS = 8
+RETRIES, CRASHES, REVOKED, FAILS, CHATTY, CHILD, DOUBLE = 1, 2, 3, 4, 5, 6, 7
 TTL_NS = 10**15
 RESULT = b"result"
+_LIMITS = group(1, 2, 15 * MS) + rate(1, 1, 10 * MS)
+CLAIMS = {0: _LIMITS, RETRIES: _LIMITS, CHATTY: unique(1), DOUBLE: unique(1)}
 
 #: What a worker's turn ended with.
 NOTHING, REPORTED, CRASHED = 0, 1, 2
@@ -62,7 +66,7 @@ class Scenario:
         ffi.cast("uint32_t *", self.page.bytes)[1] = hit
         self.ledger = Ledger()
         self.arena = Arena(
-            Shape(slots=64, arena_bytes=1 << 18, cells=8, result_ttl_ns=TTL_NS)
+            Shape(slots=64, arena_bytes=1 << 20, cells=8, result_ttl_ns=TTL_NS)
         )
         self.row, self._first = self.arena.connect(2**64 - 256)
 
@@ -111,7 +115,9 @@ class Scenario:
             ring = self.arena.producer_rings[self.row]
             producer = Producer(ring, self.arena.bell)
             for number in numbers:
-                if producer.submit(Task(id=id_of(number), body=b"%d" % number)):
+                claims = CLAIMS.get(number, b"")
+                task = Task(id=id_of(number), body=b"%d" % number, claims=claims)
+                if producer.submit(task):
                     self.ledger.note(Ledger.ACCEPTED, number)
             producer.close()
             return 0
@@ -233,7 +239,7 @@ class Scenario:
         self.step()
         self.work(0)
         self.work(1)
-        self.submit(REVOKED, FAILS, CHATTY)
+        self.submit(REVOKED, FAILS, CHATTY, DOUBLE)
         self.revoke(REVOKED)
         self.work(0)
         self.armed(SUPERVISOR, lambda: lib.sa_core_worker_quiet(self.arena.core, 1, 0))
@@ -249,7 +255,7 @@ class Scenario:
         assert self.arena.check() == 0
         self.compare()
         if self.role != PRODUCER:
-            assert self.ledger.count(Ledger.ANSWERED) == TASKS - 1
+            assert self.ledger.count(Ledger.ANSWERED) == TASKS - 1  # not the child's
         self.ledger.note(Ledger.EXPIRED)
         self.step(2 * TTL_NS)
 
@@ -258,6 +264,9 @@ class Scenario:
         ledger, slack = self.ledger, 0
         for number in range(TASKS):
             slot = self.arena.find(id_of(number))
+            if number == DOUBLE:
+                assert slot is None, "a double has a slot"
+                continue
             if slot is None:
                 accepted = ledger.count(Ledger.ACCEPTED, number)
                 assert not accepted, f"task {number} is lost"

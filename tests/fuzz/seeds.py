@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgpack
 
+from tests.ring.claims import group, rate, unique
 from tests.ring.peers import Task
 
 TASKS = [
     Task(body=b"body", priority=9).record(),
     Task(queue="q" * 200, name="n" * 200, expires_ns=1, not_before_ns=2).record(),
+    Task(claims=group(1, 1) + rate(1, 4096) + unique(1, 2**40), body=b"body").record(),
+    Task(claims=group(2, 2, 1, is_closed=True)).record(),
     Task(body=bytes(3000), soft_ns=2**63, hard_ns=2**64 - 1, deadline_ns=1).record(),
 ]
 VALUES = [

@@ -178,6 +178,61 @@ MUTANTS = (
         "    if (at < revokes->count)\n        cancel(core, slot, at);\n",
         "    (void)at;\n",
     ),
+    Mutant(
+        "a key outlives its task",
+        "sa_slots.c",
+        "        sa_unique_free(core, number);\n",
+        "        (void)0;\n",
+    ),
+    Mutant(
+        "an answered duplicate is read again",
+        "sa_recover.c",
+        "    head = sa_unique_head(core, ring, src, head);\n",
+        "",
+    ),
+    Mutant(
+        "a duplicate is answered before it is noted",
+        "sa_unique.c",
+        "    sa_store_release(&log->count, log->count + 1);\n"
+        "    core->arena.stats->merged++;\n",
+        "    core->arena.stats->merged++;\n",
+    ),
+    Mutant(
+        "keys are lost with the supervisor",
+        "sa_recover.c",
+        "        sa_unique_hold(core, number);\n",
+        "        (void)0;\n",
+    ),
+    Mutant(
+        "an offer that is not begun takes no token",
+        "sa_limiter.c",
+        "    uint32_t gone = count_of(row) + core->rates.lines[number].out;\n",
+        "    uint32_t gone = count_of(row);\n",
+    ),
+    Mutant(
+        "a token is timed by its offer",
+        "sa_sound.c",
+        "lease->slot, sa_lease_began(core, actor, c));\n",
+        "lease->slot, lease->offered_ns);\n",
+    ),
+    Mutant(
+        "a start counts twice after a crash",
+        "sa_rate.c",
+        "        if (row == SA_NONE || sa_limiter_knows(core, row, slot) ||\n",
+        "        if (row == SA_NONE ||\n",
+    ),
+    Mutant(
+        "a revoked offer keeps its token",
+        "sa_offer.c",
+        "    sa_rate_give(core, number);\n",
+        "",
+    ),
+    Mutant(
+        "the second limit keeps nothing of the first",
+        "sa_rate.c",
+        "        int keeps = i == 1 && goes_first(core, rows[1], slot);\n",
+        "        int keeps = 0;\n",
+    ),
 )
 
 

@@ -41,6 +41,7 @@ class Kind(IntEnum):
     HANDED_BACK = 10
     EXTEND_LIMIT = 11
     STOPPED = 12
+    MERGED = 15
 
 
 class Fault(IntEnum):

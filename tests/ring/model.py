@@ -30,6 +30,9 @@ class Fate:
     row: int
     queue: str
     expires_ns: int
+    limits: tuple[str, ...] = ()
+    lapses_ns: int = 0
+    took_ns: int = 0
     life: Life = Life.WAITING
     starts: int = 0
     attempt: int = 0

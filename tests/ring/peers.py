@@ -11,7 +11,7 @@ from stem_actor._core import ffi, lib
 from .memory import Kind, Memory
 
 #: ``struct sa_task`` of native/sa_abi.h, field by field.
-TASK = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQII")
+TASK = struct.Struct("<BBBBHHHHI16sQQqqqqQQIHHQQIHH")
 _REPLIES = 256
 _DRAIN_BYTES = 1 << 20
 
@@ -34,6 +34,7 @@ class Task:
     extension_ms: int = 0
     meters: int = 0
     flags: int = 0
+    claims: bytes = b""
     ties: int = 0
 
     def head(self) -> bytes:
@@ -46,9 +47,9 @@ class Task:
             *(self.created_ns, self.not_before_ns),
             *(self.expires_ns, self.deadline_ns),
             *(self.soft_ns, self.hard_ns),
-            *(0, 3, self.meters, 0, 0, self.extension_ms, 0),
+            *(0, 3, self.meters, 0, 0, self.extension_ms, len(self.claims), 0),
         )
-        return packed + queue + name
+        return packed + queue + name + self.claims
 
     def record(self) -> bytes:
         """Return the whole record, as it lies in a ring."""

@@ -12,14 +12,20 @@ from hypothesis.stateful import (
 )
 from stem_actor._core import ffi, lib
 
+from .claims import group, rate, unique
 from .harness import MS, SECOND
 from .memory import Fault, Kind, State
 from .model import Fate, Life
 from .peers import Task, task_id
-from .watched import WORKERS, WatchedCore
+from .watched import LIMITS, WORKERS, WatchedCore
 
 LONG = os.environ.get("STEM_ACTOR_FAULT") == "long"
 QUEUES = ("a", "b", "c")
+CLAIMS = {
+    (): b"",
+    ("rate",): rate(1, *LIMITS["rate"]),
+    ("group", "rate"): group(1, *LIMITS["group"]) + rate(1, *LIMITS["rate"]),
+}
 ENDINGS = (Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED)
 
 workers = st.integers(0, WORKERS - 1)
@@ -69,9 +75,16 @@ class Core(WatchedCore):
         delay_ns=st.sampled_from([0, 0, 0, 30 * MS, SECOND]),
         expires_ns=st.sampled_from([0, 0, 0, 20 * MS, SECOND]),
         hard_ns=st.sampled_from([0, 50 * MS]),
+        limits=st.sampled_from([(), (), *CLAIMS]),
     )
     def submit(
-        self, pick: int, queue: str, priority: int, count: int, **times: int
+        self,
+        pick: int,
+        queue: str,
+        priority: int,
+        count: int,
+        limits: tuple[str, ...],
+        **times: int,
     ) -> None:
         """A producer submits, one or several at once."""
         if len(self.book.at(*set(Life) - {Life.FINISHED})) > 60:
@@ -84,13 +97,38 @@ class Core(WatchedCore):
             hard_ns=times["hard_ns"],
             not_before_ns=times["delay_ns"] and wall + times["delay_ns"],
             expires_ns=times["expires_ns"] and wall + times["expires_ns"],
+            claims=CLAIMS[limits],
         )
         accepted = self.producers[row].submit(task, [b"x"] * count)
         assert len(accepted) == count
         for one in accepted:
             self.book.fates[one.id] = Fate(
-                *(one.id, one.ticket, row, queue, task.expires_ns)
+                *(one.id, one.ticket, row, queue, task.expires_ns, limits)
             )
+
+    @rule(key=st.integers(0, 2), for_ns=st.sampled_from([0, 30 * MS, SECOND]))
+    def submit_unique(self, key: int, for_ns: int) -> None:
+        """A task with a key is the only one, or is told who is."""
+        row, wall = min(self.producers), self.arena.wall_ns
+        self.arena.settle()
+        self._observe()
+        self._collect(row)
+        holder = self._holder(key)
+        task = Task(claims=unique(key, for_ns), created_ns=wall, queue="a")
+        [one] = self.producers[row].submit(task)
+        self._step()
+        replies = self.producers[row].drain()
+        merged = [r.payload for r in replies if r.ticket == one.ticket]
+        self._note(row, [r for r in replies if r.ticket != one.ticket])
+        if holder is not None:
+            assert merged == [holder.id]
+            assert self.arena.find(one.id) is None
+            return
+        assert not merged
+        fate = Fate(
+            *(one.id, one.ticket, row, "a", 0), lapses_ns=for_ns and wall + for_ns
+        )
+        self.book.fates[one.id] = self.held[key] = fate
 
     @precondition(lambda self: self.book.fates)
     @rule(pick=picks)
@@ -168,6 +206,7 @@ class Core(WatchedCore):
         assert fate.life is Life.WAITING, "two starts at a time, or one too many"
         assert worker not in self.quiet
         assert (grant.starts, grant.attempt) == (fate.starts + 1, fate.attempt)
+        self._toll(fate)
         fate.start(worker, grant)
 
     @rule(
@@ -188,6 +227,8 @@ class Core(WatchedCore):
             assert actor.report(fate.grant, Kind.EXTEND, b"", MS) == lib.SA_OK
         assert actor.report(fate.grant, kind, b"out" * 9, delay_ns) == lib.SA_OK
         fate.life, fate.outcome = Life.REPORTED, (kind, delay_ns)
+        if kind is Kind.UNKNOWN:
+            self._untoll(fate)
 
     @rule(worker=workers, own=st.booleans())
     def worker_dies(self, worker: int, own: bool) -> None:

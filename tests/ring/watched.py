@@ -7,12 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
-from .harness import Arena, Shape
+from .harness import MS, Arena, Shape
 from .memory import Kind, State, Told
 from .model import Book, Fate, Life
 from .peers import Producer
 
 WORKERS = 3
+LIMITS = {"rate": (2, 50 * MS), "group": (3, 70 * MS)}
 
 
 class WatchedCore(RuleBasedStateMachine):
@@ -28,6 +29,8 @@ class WatchedCore(RuleBasedStateMachine):
         self.quiet: set[int] = set()
         self.paused: set[str] = set()
         self.crashed = False
+        self.held: dict[int, Fate] = {}
+        self.took: dict[str, list[int]] = {}
         self.dead_letters: set[tuple[int, int]] = set()
         self.told: set[tuple[int, int]] = set()
         self._connect(at % 2**64)
@@ -48,6 +51,10 @@ class WatchedCore(RuleBasedStateMachine):
         for reply in replies:
             if reply.kind is Kind.PROGRESS:
                 continue
+            if reply.kind is Kind.MERGED:  # answered once more by a new supervisor
+                assert self.crashed
+                assert reply.payload in self.book.fates
+                continue
             fate = mine[reply.ticket]
             assert fate.life is Life.FINISHED
             assert (fate.ending, fate.starts, fate.attempt) == (
@@ -57,6 +64,27 @@ class WatchedCore(RuleBasedStateMachine):
             )
             fate.replies += 1
             assert fate.replies == 1 or self.crashed
+
+    def _holder(self, key: int) -> Fate | None:
+        """Return the task that holds a unique key."""
+        fate = self.held.get(key)
+        if fate is None or fate.life is Life.FINISHED:
+            return None
+        has_lapsed = fate.lapses_ns and fate.lapses_ns <= self.arena.wall_ns
+        return None if has_lapsed else fate
+
+    def _toll(self, fate: Fate) -> None:
+        """A start is taken: no window of a limit may hold one too many."""
+        for limit in fate.limits:
+            took, (tokens, span_ns) = self.took.setdefault(limit, []), LIMITS[limit]
+            took.append(self.arena.now_ns)
+            assert sum(at > took[-1] - span_ns for at in took) <= tokens
+        fate.took_ns = self.arena.now_ns
+
+    def _untoll(self, fate: Fate) -> None:
+        """It was no start: no handler has the name."""
+        for limit in fate.limits:
+            self.took[limit].remove(fate.took_ns)
 
     def _state(self, fate: Fate) -> State | None:
         slot = self.arena.find(fate.id)

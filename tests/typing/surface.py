@@ -241,3 +241,16 @@ def accepted(context: TaskContext) -> None:
     reveal_type(context.arg_or("a", 1))  # int
     reveal_type(context.required_arg("a", int))  # int
     reveal_type(TaskContext.current())  # TaskContext | None
+
+
+@app.task(unique=True, unique_for=60, rate_limit="5/s", group_rate_limit="100/m")
+def claimed(site: str) -> str:
+    return site
+
+
+reveal_type(claimed.enqueue("a"))  # TaskHandle[str]
+reveal_type(claimed.with_options(unique=False).enqueue("a").result())  # str
+app.task(unique="yes")  # error
+app.task(rate_limit=5)  # error
+claimed.with_options(unique_for="60")  # error
+app.task(group_rate_limiter_failure_mode="open")  # error

@@ -86,6 +86,7 @@ class FakeSource:
         self.handles: dict[int, PendingHandle] = {}
         self.outcomes: dict[int, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, object]] = []
+        self.others: dict[bytes, bytes] = {}
 
     def attach(self, ticket: int, handle: PendingHandle) -> None:
         self.handles[ticket] = handle
@@ -114,6 +115,10 @@ class FakeSource:
     def revoke(self, task_id: bytes, *, terminate: bool, reason: str | None) -> bool:
         self.asked.append(("revoke", (task_id, terminate, reason)))
         return True
+
+    def identify(self, task_id: bytes) -> bytes:
+        self.asked.append(("identify", task_id))
+        return self.others.get(task_id, task_id)
 
 
 @dataclass

@@ -100,8 +100,8 @@ def test_a_second_task_of_a_name_is_refused() -> None:
 def test_a_task_with_options_that_the_ring_refuses_is_not_registered() -> None:
     app = StemApp()
 
-    with pytest.raises(SettingsError, match="rate_limit"):
-        app.task(name="a", rate_limit="5/s")(add)
+    with pytest.raises(SettingsError, match="isolation"):
+        app.task(name="a", isolation="fresh")(add)
 
     assert "a" not in app.registry
 

@@ -85,8 +85,6 @@ def test_a_plain_enqueue_carries_the_bound_arguments_and_the_definition() -> Non
 @pytest.mark.parametrize(
     "options",
     [
-        {"rate_limit": "5/s"},
-        {"unique": True},
         {"isolation": "fresh"},
         {"max_extension": 50 * 86400},
         {"max_crashes": 1 << 16},

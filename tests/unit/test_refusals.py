@@ -18,7 +18,7 @@ from tests.unit.task_surface import add, fresh, open_shop
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("visibility_timeout", 0), ("visibility_timeout", 30), ("group_rate_key", "k")],
+    [("visibility_timeout", 0), ("visibility_timeout", 30)],
 )
 def test_an_option_that_would_do_nothing_is_refused_by_name(
     name: str, value: object
@@ -27,6 +27,11 @@ def test_an_option_that_would_do_nothing_is_refused_by_name(
 
     with pytest.raises(SettingsError, match=f"{name} is not supported"):
         app.task(**{name: value})(add)  # type: ignore[call-overload]
+
+
+def test_a_group_without_a_limit_is_refused() -> None:
+    with pytest.raises(SettingsError, match="says nothing without a group_rate_limit"):
+        StemApp().task(group_rate_key="k")(add)
 
 
 def test_publish_retry_is_refused_and_no_visibility_timeout_is_fine() -> None:

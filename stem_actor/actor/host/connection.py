@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from stem_actor.actor.host.identity import identify
 from stem_actor.actor.host.line import Request
 from stem_actor.actor.host.meeting import Meeting
 from stem_actor.actor.host.replies import Replies
@@ -144,6 +145,9 @@ class Connection(Seeking):
         """Forbid a task to run, with *terminate* also to go on; False: too late."""
         answer = self.request("revoke", id=task_id, terminate=terminate, reason=reason)
         return bool(answer["revoked"])
+
+    def identify(self, task_id: bytes) -> bytes:
+        return identify(self.request, task_id)
 
     # --- the supervisor
 

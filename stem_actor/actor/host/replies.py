@@ -31,6 +31,8 @@ _SHORT_NS: Final = 10_000_000
 _AHEAD_MAX: Final = 16_384
 _NS: Final = 1_000_000_000
 _CLAIM_BYTE: Final = b"\xc1"
+#: Answers in place of an outcome: the task is known already, or its unique key is.
+_ANOTHERS: Final = frozenset({Kind.DUPLICATE, Kind.MERGED})
 
 
 class Replies:
@@ -255,8 +257,8 @@ class Replies:
                 handle = waiting.pop(ticket, None) or self._claim(reply)
                 if handle is None:
                     continue
-                if kind == Kind.DUPLICATE:
-                    self._strays.add((handle,))
+                if kind in _ANOTHERS:
+                    self._stray(handle, reply)
                 elif payload[:1] == _CLAIM_BYTE:
                     self.settle(handle, kind, attempt, starts, payload)
                 else:
@@ -301,10 +303,16 @@ class Replies:
     def _take(self, handle: PendingHandle, reply: Reply) -> None:
         """Take a reply that was here before its handle."""
         _ticket, kind, attempt, starts, payload = reply
-        if kind == Kind.DUPLICATE:
-            self._strays.add((handle,))
+        if kind in _ANOTHERS:
+            self._stray(handle, reply)
         else:
             self.settle(handle, kind, attempt, starts, payload)
+
+    def _stray(self, handle: PendingHandle, reply: Reply) -> None:
+        """The task is another one: its outcome goes to that one's handle."""
+        if reply.kind == Kind.MERGED:
+            handle.renamed(reply.payload)
+        self._strays.add((handle,))
 
 
 def spin_ns() -> int:

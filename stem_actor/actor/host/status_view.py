@@ -49,6 +49,12 @@ def status_of(
     stored = unspool(view["payload"])
     if view["waiting"]:
         meta["waiting"] = view["waiting"]
+    if view["merged"]:
+        meta["stem.unique.duplicateCount"] = view["merged"]
+        meta["stem.unique.duplicates"] = [
+            {"taskId": format_id(it), "timestamp": from_wall_ns(at_ns).isoformat()}
+            for it, at_ns in view["duplicates"]
+        ]
     if view.get("parts"):
         meta["parts"] = view["parts"]
     if view["state"] == _SUCCEEDED:

@@ -56,12 +56,13 @@ class Strays:
         Raises:
             StemError: What the supervisor says.
         """
-        keys = list(self._handles)
+        keys, asked = list(self._handles), set[bytes]()
         self._turn = (self._turn + _AT_ONCE) % max(1, len(keys))
         for key in (keys[self._turn :] + keys[: self._turn])[:_AT_ONCE]:
             handle = self._handles.get(key)
-            if handle is None:
-                continue  # settled in another thread meanwhile
+            if handle is None or handle.task_id in asked:
+                continue  # settled meanwhile; or another of its task is asked for
+            asked.add(handle.task_id)
             fresh = Request("status", {"id": handle.task_id})
             request = self._requests.setdefault(key, fresh)
             answer = self._line.exchange(request)
@@ -69,6 +70,19 @@ class Strays:
                 continue
             self._requests.pop(key, None)
             view = checked(answer)["status"]
+            self._tell(handle.task_id, view, settle, saw)
+
+    def _tell(
+        self,
+        task_id: bytes,
+        view: dict[str, Any] | None,
+        settle: Settle,
+        saw: Saw | None,
+    ) -> None:
+        """Tell every handle of a task; a unique one may have many."""
+        for key, handle in list(self._handles.items()):
+            if handle.task_id != task_id:
+                continue
             if view is None or view["kind"]:
                 settle(handle, view)
                 self._handles.pop(key, None)

@@ -19,6 +19,7 @@ from stem_actor.actor.supervisor.request import (
 from stem_actor.actor.supervisor.station import Station
 from stem_actor.actor.supervisor.statuses import list_statuses, status_of
 from stem_actor.errors import StemError
+from stem_actor.ring.claimed import locate
 from stem_actor.ring.core import Fault, State
 from stem_actor.ring.mailbox import Stop
 from stem_actor.ring.native import Status, ffi, lib
@@ -50,7 +51,7 @@ def _revoke(station: Station, request: Request) -> Answer:
     """Cancel what has not started; with ``terminate`` also end what runs."""
     core = station.core
     task_id = task_id_in(request)
-    slot = core.find(task_id)
+    slot = locate(core, task_id)
     reason = text_in(request, "reason", default="revoked", most=_REASON_MAX)
     payload = msgspec.msgpack.encode({"reason": reason})
     if slot is None:
@@ -64,7 +65,7 @@ def _revoke(station: Station, request: Request) -> Answer:
             _revoke_one(station, part, reason, payload, terminate=terminate)
         station.pump()
         return {"revoked": parts is not None}
-    revoked = _revoke_one(station, task_id, reason, payload, terminate=terminate)
+    revoked = _revoke_one(station, slot.task_id, reason, payload, terminate=terminate)
     return {"revoked": revoked}
 
 

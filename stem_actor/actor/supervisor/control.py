@@ -19,6 +19,7 @@ from stem_actor.actor.supervisor.request import number_in, task_id_in, task_ids_
 from stem_actor.actor.supervisor.station import Station
 from stem_actor.actor.tree.descriptors import are_left
 from stem_actor.errors import StemError
+from stem_actor.ring.claimed import locate
 from stem_actor.ring.core import Event, State
 
 __all__ = ["PACKET_MAX", "ControlServer", "Session"]
@@ -239,7 +240,7 @@ class ControlServer:
     def _wait(self, session: Session, seq: int, request: dict[str, Any]) -> None:
         """Answer when the task has ended; at once if it is unknown or has."""
         task_id = task_id_in(request)
-        slot = self._station.core.find(task_id)
+        slot = locate(self._station.core, task_id)
         if slot is None or slot.state == State.FINISHED:
             self._tell(session, seq, task_id)
             return

@@ -8,9 +8,12 @@ from typing import Final
 
 from stem_actor.actor.supervisor.request import Request, number_in, queue_in
 from stem_actor.actor.supervisor.station import Station
-from stem_actor.errors import StemError
+from stem_actor.engine.head import group_in
+from stem_actor.errors import PayloadError, RingCorrupt, StemError
+from stem_actor.model.rate import rate_text
+from stem_actor.ring.claimed import NO_LIMITER, duplicates_of, limit_of, locate
 from stem_actor.ring.core import SlotView, State
-from stem_actor.ring.record import unpack_record
+from stem_actor.ring.record import GROUP_CLAIM, claims_of, unpack_record
 
 __all__ = ["list_statuses", "status_of"]
 
@@ -32,14 +35,22 @@ Answer = dict[str, object]
 
 
 def status_of(station: Station, task_id: bytes) -> Answer | None:
-    """Return the status of a task as a plain map; None if it is unknown."""
+    """
+    Return the status of a task as a plain map; None if it is unknown.
+
+    An enqueue that was answered with the id of a live task has the status of that one.
+    """
     core = station.core
-    slot = core.find(task_id)
+    slot = locate(core, task_id)
     if slot is None:
         return _submitted(station, task_id)
     state = _state(slot, is_running=_is_running(station, slot))
+    merged, latest = duplicates_of(core, slot.number)
     return {
-        "id": task_id,
+        "id": slot.task_id,
+        "isAdmitted": True,
+        "merged": merged,
+        "duplicates": [(it.task_id, it.at_ns) for it in latest],
         "state": state,
         "kind": slot.out_kind if slot.state == State.FINISHED else 0,
         "queue": core.queue_name(slot.queue),
@@ -63,6 +74,9 @@ def _submitted(station: Station, task_id: bytes) -> Answer | None:
     head = unpack_record(record).head
     return {
         "id": task_id,
+        "isAdmitted": False,
+        "merged": 0,
+        "duplicates": [],
         "state": "queued",
         "kind": 0,
         "queue": head.queue,
@@ -169,7 +183,22 @@ def _waiting(station: Station, slot: SlotView, state: str) -> str | None:
     name = station.core.queue_name(slot.queue)
     if (name, True) in station.core.queues():
         return f"queue {name!r} is paused"
+    if slot.state == State.READY and (kind := limit_of(station.core, slot.number)):
+        return _limit_of(station, slot, kind)
     return "for a worker" if slot.state == State.READY else "in a worker's mailbox"
+
+
+def _limit_of(station: Station, slot: SlotView, kind: int) -> str:
+    """Return which limit it is that a ready task waits for."""
+    if kind == NO_LIMITER:
+        return "more rate limits are in use than there is room for"
+    try:
+        head = unpack_record(station.core.record(slot)).head
+        claim = next(it for it in claims_of(head) if it.kind == kind)
+        name = f"group {group_in(head)}" if kind == GROUP_CLAIM else head.name
+    except (RingCorrupt, PayloadError, UnicodeDecodeError, StopIteration):
+        return "a rate limit"
+    return f"rate limit {name} {rate_text(claim.tokens, claim.span_ns)}"
 
 
 def _is_running(station: Station, slot: SlotView) -> bool:
