@@ -196,11 +196,14 @@ int sa_revoke_wordless(struct sa_core *core, uint32_t slot, uint32_t gen,
  * SA_FULL when there is no room even after eviction. */
 int sa_core_finish(struct sa_core *core, uint32_t slot, const struct sa_var *var,
                    uint32_t kind, const uint8_t *payload, uint32_t len);
-/* A start of a LEASED slot has ended without an outcome: HELD for a verdict. */
-void sa_core_hold(struct sa_core *core, uint32_t slot, uint32_t fault);
-/* Keep `payload` as the slot's last error while it lives on; best effort. */
-void sa_core_keep_error(struct sa_core *core, uint32_t slot,
-                        const uint8_t *payload, uint32_t len);
+/* A start of a LEASED slot has ended without an outcome: HELD for a verdict.  If it
+ * was revoked that is the fault, whatever else has ended it. */
+void sa_core_hold(struct sa_core *core, uint32_t slot, uint32_t fault,
+                  enum sa_held how);
+/* Keep `payload` as the slot's last error while it lives on.  SA_FULL: no room, and
+ * what it had before stands. */
+int sa_core_keep_error(struct sa_core *core, uint32_t slot, const uint8_t *payload,
+                       uint32_t len);
 /* Give up the record of a task that will not be run again. */
 void sa_core_give_body(struct sa_core *core, struct sa_slot *slot);
 void sa_core_free_slot(struct sa_core *core, uint32_t slot);

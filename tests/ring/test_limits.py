@@ -215,7 +215,7 @@ def test_a_start_that_has_stopped_waits_for_the_verdict(arena_of: Make) -> None:
     (held,) = [it for it in arena.events() if it.type == Told.HELD]
     slot = arena.slot(held.slot)
     assert slot.state is State.HELD
-    assert (held.a, held.b) == (lib.SA_FAULT_REVOKED, 0)
+    assert (held.a, held.b) == (lib.SA_FAULT_REVOKED, lib.SA_HELD_TOLD)
     assert (slot.starts, slot.attempt, slot.crashes) == (1, 0, 0)
 
 

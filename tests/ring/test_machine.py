@@ -22,6 +22,9 @@ LONG = os.environ.get("STEM_ACTOR_FAULT") == "long"
 QUEUES = ("a", "b", "c")
 ENDINGS = (Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED)
 
+#: Of a task without any of them.
+_NO_TIMES = {"delay_ns": 0, "expires_ns": 0, "hard_ns": 0}
+
 workers = st.integers(0, WORKERS - 1)
 picks = st.integers(0, 2**16)
 
@@ -170,6 +173,19 @@ class Core(WatchedCore):
         assert (grant.starts, grant.attempt) == (fate.starts + 1, fate.attempt)
         fate.start(worker, grant)
 
+    @rule(worker=workers, is_revoked=st.booleans())
+    def begin(self, worker: int, is_revoked: bool) -> None:
+        """A task is there, and a worker takes it: what chance alone seldom brings."""
+        if not self.book.at(Life.WAITING):
+            self.submit(pick=0, queue="a", priority=0, count=2, **_NO_TIMES)
+        if worker not in self.arena.workers:
+            self.arena.start_worker(worker)
+        self._step()
+        self.take(worker=worker)
+        if is_revoked and self.book.at(Life.RUNNING):
+            self.forbid(pick=0)
+
+    @precondition(lambda self: self.book.at(Life.RUNNING))
     @rule(
         worker=workers,
         kind=st.sampled_from([*ENDINGS, Kind.SUCCEEDED, Kind.RETRY, Kind.UNKNOWN]),
@@ -232,7 +248,10 @@ class Core(WatchedCore):
         key = (slot.number, slot.gen)
         assert key in self.told, "nobody was told of this lost start"
         self.told.discard(key)
-        if verdict == "release":
+        if fate.revoked:  # whatever else is asked for
+            rc = lib.sa_core_settle_held(core, *key, Kind.CANCELLED, b"why", 3, 0)
+            fate.finish(Kind.CANCELLED)
+        elif verdict == "release":
             rc = lib.sa_core_release(core, *key)
             fate.life = Life.WAITING
         elif verdict == "fail":
@@ -260,6 +279,18 @@ class Core(WatchedCore):
         assert rc == (lib.SA_STALE if started else lib.SA_OK)
         if not started:
             fate.finish(Kind.CANCELLED)
+
+    @precondition(lambda self: self.book.at(Life.RUNNING, Life.REPORTED))
+    @rule(pick=picks)
+    def forbid(self, pick: int) -> None:
+        """A task that runs is revoked: from now on only its return counts."""
+        started = self.book.at(Life.RUNNING, Life.REPORTED)
+        fate = started[pick % len(started)]
+        slot = self.arena.find(fate.id)
+        assert slot is not None
+        key = (slot.number, slot.gen)
+        assert lib.sa_core_forbid(self.arena.core, *key, b"revoked", 7) == lib.SA_OK
+        fate.revoked = True
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:

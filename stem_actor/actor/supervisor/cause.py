@@ -50,7 +50,6 @@ class Cause:
         limit_ns: When the limit had passed that it was killed for.
         descendants: Its processes when we killed it.
         swept: How many of them the guardian has killed; None: it has not said yet.
-        facts: What the worker itself has reported of the start.
     """
 
     is_known: bool = True
@@ -71,7 +70,6 @@ class Cause:
     limit_ns: int | None = None
     descendants: tuple[str, ...] = ()
     swept: int | None = 0
-    facts: Mapping[str, object] | None = None
 
     @property
     def stack(self) -> str | None:
@@ -84,9 +82,9 @@ class Cause:
 
     def verdict(self, slot: SlotView) -> Verdict:
         """Return the verdict on the start of *slot*, which is HELD."""
-        reason = _REASONS.get(slot.fault, "lost") if self.is_known else "lost"
-        if self.facts is not None:  # it has stopped by itself, because it was told to
-            return Verdict.from_wire({**self.facts, "reason": reason})
+        # Whoever ended it, and knows, a revoked start was ended for that.
+        is_told = self.is_known or slot.fault == Fault.REVOKED
+        reason = _REASONS.get(slot.fault, "lost") if is_told else "lost"
         soft = self.words.soft.get(slot.task_id + slot.starts.to_bytes(4))
         began = self.began_ns.get(slot.number)
         late = None if self.limit_ns is None else self.ended_ns - self.limit_ns

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from stem_actor.actor.supervisor.cause import Cause
+from stem_actor.actor.supervisor.revocation import revocation_in
 from stem_actor.actor.tree.config import SupervisorConfig
 from stem_actor.clock import Clock
 from stem_actor.engine.head import meters_of, policy_of
 from stem_actor.engine.wish import NO_WISH, Wish, wish_of
 from stem_actor.model.ending import (
-    Cancel,
     Ending,
     Fail,
     Lost,
     OutOfMemory,
     Replay,
     Retry,
-    Revoked,
     TimedOut,
 )
 from stem_actor.model.error import TaskError
@@ -57,11 +57,11 @@ class Judge:
 
         The decision is pure (``policy.decide``); only its execution is here.
         """
+        if slot.fault == Fault.REVOKED:
+            return self._cancel(slot, cause)
         head = unpack_record(self._core.record(slot)).head
         ending = _ending(slot, head, cause, self._clock.wall_ns())
-        # A revoked start has put its own facts where the last error was.
-        has_wish = slot.attempt and slot.fault != Fault.REVOKED
-        wish = wish_of(self._core.outcome(slot)) if has_wish else NO_WISH
+        wish = wish_of(self._core.outcome(slot)) if slot.attempt else NO_WISH
         policy = wish.load_policy() if wish.load_policy else policy_of(head)
         outcome = decide(ending, policy, self._situation(slot, head, wish))
         if isinstance(outcome, Replay):
@@ -76,10 +76,22 @@ class Judge:
             case Fail():
                 error = _error(outcome.error, slot, verdict, cause.reason)
                 return self._settle(slot, Kind.FAILED, pack_failure(error), dead=True)
-            case Cancel():
-                payload = pack_cancellation(outcome.reason, None, verdict.to_wire())
-                return self._settle(slot, Kind.CANCELLED, payload, dead=False)
         raise AssertionError(f"no start is lost with {outcome!r}")
+
+    def _cancel(self, slot: SlotView, cause: Cause) -> bool:
+        """A start was revoked; however it has ended, its task is cancelled."""
+        if not cause.is_whole(self._clock.monotonic_ns()):
+            return False
+        revocation = revocation_in(self._core.outcome(slot))
+        verdict = cause.verdict(slot)
+        if revocation.facts is not None:  # its worker could still say how it was
+            # What it says may be anything, and is no reason not to cancel the task.
+            with suppress(TypeError, ValueError):
+                verdict = Verdict.from_wire({**revocation.facts, "reason": "revoked"})
+        payload = pack_cancellation(
+            revocation.reason, revocation.detail, verdict.to_wire()
+        )
+        return self._settle(slot, Kind.CANCELLED, payload, dead=False)
 
     def _retry(self, slot: SlotView, outcome: Retry, error: TaskError) -> bool:
         packed = pack_failure(error)
@@ -137,8 +149,6 @@ def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Endin
         return TimedOut("cpu", meters_of(head)[1] or 0, stack=cause.stack)
     if slot.fault == Fault.MEMORY and cause.limit_ns is not None:
         return OutOfMemory(meters_of(head)[0] or 0, stack=cause.stack)
-    if slot.fault == Fault.REVOKED:
-        return Revoked(cause.reason or "revoked")
     lost: dict[int, Lost] = {
         Fault.MEMORY: Lost(reason="memory", signal=cause.signal, stack=cause.stack),
         Fault.COLLATERAL: Lost(reason="collateral"),

@@ -48,8 +48,6 @@ class Limits:
         self._crew = crew
         self._clock = clock
         self._loop = loop
-        #: Why a start was asked to stop, for the record: by slot and generation.
-        self._reasons: dict[tuple[int, int], str] = {}
 
     def on_limit(self, event: Event) -> None:
         """Act on a time limit; the low half of ``event.a`` is the cell of its start."""
@@ -98,7 +96,6 @@ class Limits:
         Ask *start* to stop, as at a soft limit; if it still runs after *grace_s*, end
         it for *fault*.
         """
-        self._reasons[start.slot, start.gen] = reason
         self._send(start, stop)
         limit_ns = None if fault in _OURS else self._clock.monotonic_ns()
         self._loop.call_later(grace_s, self._end_late, start, fault, reason, limit_ns)
@@ -113,10 +110,6 @@ class Limits:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(member.pidfd, LAST_WORDS_SIGNAL)
         self._loop.call_later(_LAST_WORDS_S, self._kill, start, fault, reason, limit_ns)
-
-    def reason_of(self, slot: int, gen: int) -> str | None:
-        """Return, once, why the start in *slot* was asked to stop."""
-        return self._reasons.pop((slot, gen), None)
 
     # --- inside
 
@@ -141,8 +134,6 @@ class Limits:
     ) -> None:
         if self.is_running(start):
             self.end(start, fault, reason=reason, limit_ns=limit_ns)
-        else:
-            self._reasons.pop((start.slot, start.gen), None)
 
     def _kill(
         self, start: Start, fault: int, reason: str, limit_ns: int | None

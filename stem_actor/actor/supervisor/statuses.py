@@ -9,7 +9,7 @@ from typing import Final
 from stem_actor.actor.supervisor.request import Request, number_in, queue_in
 from stem_actor.actor.supervisor.station import Station
 from stem_actor.errors import StemError
-from stem_actor.ring.core import SlotView, State
+from stem_actor.ring.core import Fault, SlotView, State
 from stem_actor.ring.record import unpack_record
 
 __all__ = ["list_statuses", "status_of"]
@@ -47,11 +47,17 @@ def status_of(station: Station, task_id: bytes) -> Answer | None:
         "starts": slot.starts + (state == "running"),
         "crashes": slot.crashes,
         "finishedNs": slot.finished_ns,
-        "payload": core.outcome(slot),
+        "payload": b"" if _has_reason(slot) else core.outcome(slot),
         "waiting": _waiting(station, slot, state),
         "createdNs": _created(station, slot),
         "parts": station.canvases.counts(task_id),
     }
+
+
+def _has_reason(slot: SlotView) -> bool:
+    """Whether what stands in the place of its last error is why it was revoked."""
+    is_held = slot.state == State.HELD and slot.fault == Fault.REVOKED
+    return slot.is_revoked or is_held
 
 
 def _submitted(station: Station, task_id: bytes) -> Answer | None:
