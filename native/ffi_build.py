@@ -20,6 +20,7 @@ HEADERS = (
     "sa_arena.h",
     "sa_worker.h",
     "sa_soft.h",
+    "sa_words.h",
     "sa_producer.h",
     "sa_prescan.h",
     "sa_news.h",

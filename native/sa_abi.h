@@ -82,7 +82,8 @@ enum sa_fault {
     SA_FAULT_MEMORY = 4,
     SA_FAULT_REVOKED = 5,
     SA_FAULT_CORRUPT = 6,    /* its outcome record could not be read */
-    SA_FAULT_CPU = 7
+    SA_FAULT_CPU = 7,
+    SA_FAULT_SOFT = 8        /* the signal of its soft limit has killed it */
 };
 
 /* sa_task.flags */

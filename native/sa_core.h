@@ -254,6 +254,8 @@ int sa_expire_one(struct sa_core *core, uint32_t slot);
 void sa_offer(struct sa_core *core, uint32_t budget);
 void sa_steal(struct sa_core *core);
 void sa_limits(struct sa_core *core, uint32_t worker);
+/* News of a start that its hard limit has ended. */
+void sa_tell_hard(struct sa_core *core, uint32_t worker, uint32_t cell);
 /* When the start in a TAKEN cell began, monotonic. */
 int64_t sa_lease_began(const struct sa_core *core, struct sa_actor *actor,
                        uint32_t cell);

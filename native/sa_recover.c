@@ -75,12 +75,19 @@ free_cells(struct sa_actor *actor)
 static void
 lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
 {
-    uint32_t number = actor->leases[cell].slot;
+    uint32_t number = actor->leases[cell].slot, worker = (uint32_t)(actor - core->actors);
     uint32_t why = actor->own_slot == SA_NONE || actor->own_slot == number
                        ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
+    /* Several may have run into their limits; and whatever a worker dies of after one
+     * has passed, it is for that. */
+    if (actor->leases[cell].hard_sent &&
+        (why == SA_FAULT_CRASH || why == SA_FAULT_COLLATERAL || why == SA_FAULT_SOFT))
+        why = SA_FAULT_HARD;
     if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
         why = SA_FAULT_CORRUPT;
-    sa_news_started(core, (uint32_t)(actor - core->actors), cell);
+    sa_news_started(core, worker, cell);
+    if (why == SA_FAULT_HARD) /* only now: until its death it might have returned */
+        sa_tell_hard(core, worker, cell);
     sa_core_hold(core, number, why, SA_HELD_LOST);
     actor->leases[cell].slot = SA_NONE;
 }

@@ -192,7 +192,7 @@ class TaskTimeout(TaskEvent):
 
     Attributes:
         level: ``"soft"``: it is being interrupted, unless ``soft_limit="event"``;
-            ``"hard"``: it is being ended.
+            ``"hard"``: it has been ended, and an error follows.
         limit: Seconds, with what ``extend_limit`` had added; None: its ``deadline``
             had come.
     """

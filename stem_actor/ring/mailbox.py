@@ -169,6 +169,11 @@ class Mailbox:
         rc = lib.sa_soft_open(self.handle, signo, wake_fd)
         raise_for(rc, "installing the soft limit")
 
+    def open_words(self, signo: int, fd: int) -> None:
+        """Have the handler of *signo* name the start whose last words it writes."""
+        rc = lib.sa_words_open(self.handle, signo, fd)
+        raise_for(rc, "installing the last words")
+
     @staticmethod
     def take_stop() -> tuple[int, int] | None:
         """

@@ -31,6 +31,7 @@ class Fault:
     REVOKED: Final = 5
     CORRUPT: Final = 6
     CPU: Final = 7
+    SOFT: Final = 8
 
 
 class EventType:

@@ -140,17 +140,20 @@ class Judge:
 
 
 def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Ending:
+    stack = cause.stack_of(slot)
+    own_soft_ns, own_hard_ns = slot.own_limits_ns
     if slot.fault == Fault.HARD and 0 < head.deadline_ns <= wall_ns:
-        return TimedOut("deadline", head.hard_ns, stack=cause.stack)
+        return TimedOut("deadline", head.hard_ns, stack=stack)
     if slot.fault == Fault.HARD:
-        limit_ns = slot.own_limits_ns[1] or head.hard_ns
-        return TimedOut("hard", limit_ns, stack=cause.stack)
+        return TimedOut("hard", own_hard_ns or head.hard_ns, stack=stack)
+    if slot.fault == Fault.SOFT:
+        return TimedOut("soft", own_soft_ns or head.soft_ns, stack=stack)
     if slot.fault == Fault.CPU:
-        return TimedOut("cpu", meters_of(head)[1] or 0, stack=cause.stack)
-    if slot.fault == Fault.MEMORY and cause.limit_ns is not None:
-        return OutOfMemory(meters_of(head)[0] or 0, stack=cause.stack)
+        return TimedOut("cpu", meters_of(head)[1] or 0, stack=stack)
+    if slot.fault == Fault.MEMORY and slot.number in cause.limits_ns:
+        return OutOfMemory(meters_of(head)[0] or 0, stack=stack)
     lost: dict[int, Lost] = {
-        Fault.MEMORY: Lost(reason="memory", signal=cause.signal, stack=cause.stack),
+        Fault.MEMORY: Lost(reason="memory", signal=cause.signal, stack=stack),
         Fault.COLLATERAL: Lost(reason="collateral"),
     }
     return lost.get(slot.fault) or Lost(
@@ -158,7 +161,7 @@ def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Endin
         signal=cause.signal,
         exit_status=cause.exit_status,
         oom=cause.oom,
-        stack=cause.stack,
+        stack=stack,
     )
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from stem_actor.actor.tree.signals import LAST_WORDS_SIGNAL
+from stem_actor.ring.mailbox import Mailbox
 
 __all__ = ["NO_WORDS", "LastWords", "Words", "read_last_words"]
 
-_HEAD: Final = b"--- soft limit of "
+_SOFT: Final = b"--- soft limit of "
+#: Written by ``native/sa_words.c``.
+_LAST: Final = b"--- last words of "
 _END: Final = b"--- end ---\n"
 #: The most that is read back.
 _BYTES: Final = 64 * 1024
@@ -19,13 +22,21 @@ _TAIL_BYTES: Final = 16 * 1024
 
 
 class Words(NamedTuple):
-    """What a worker has left: its end, and stacks at soft limits by start."""
+    """
+    What a worker has left.
+
+    Attributes:
+        end: What was written of no start: a crash, or why the process has ended.
+        soft: Stacks at soft limits, by id of the task and number of its start.
+        last: Stacks before the kill, by the name of the start, ``sa_words_name``.
+    """
 
     end: str | None
     soft: dict[bytes, str]
+    last: dict[bytes, str]
 
 
-NO_WORDS: Final = Words(None, {})
+NO_WORDS: Final = Words(None, {}, {})
 
 
 class LastWords:
@@ -36,15 +47,16 @@ class LastWords:
         fd = os.open(path, flags, 0o600)
         self._file: IO[bytes] = os.fdopen(fd, "wb", buffering=0)
 
-    def arm(self) -> None:
-        """Have the interpreter write every thread's stack when it crashes."""
+    def arm(self, mailbox: Mailbox) -> None:
+        """Have every thread's stack written at a crash, or when it is asked for."""
         faulthandler.enable(self._file, all_threads=True)
         faulthandler.register(LAST_WORDS_SIGNAL, self._file, all_threads=True)
+        mailbox.open_words(LAST_WORDS_SIGNAL, self._file.fileno())
 
     def keep(self, start: bytes, stacks: str) -> None:
         """Keep the *stacks* at the soft limit of *start*."""
         text = f"{start.hex()}\n{stacks}\n".encode("utf-8", "replace")
-        self._file.write(_HEAD + text + _END)
+        self._file.write(_SOFT + text + _END)
 
     def write(self, text: str) -> None:
         """Say why this process ends."""
@@ -59,16 +71,32 @@ def read_last_words(path: Path) -> Words:
             file.seek(max(0, size - _BYTES))
             data = file.read()
     except OSError:
-        return Words(None, {})
-    soft: dict[bytes, str] = {}
-    while (at := data.find(_HEAD)) >= 0:
-        end = data.find(_END, at)
-        if end < 0:
-            break  # killed while it was written
-        name, _, stacks = data[at + len(_HEAD) : end].partition(b"\n")
-        soft[_start_of(name)] = stacks.decode("utf-8", "replace")
-        data = data[:at] + data[end + len(_END) :]
-    return Words(data[-_TAIL_BYTES:].decode("utf-8", "replace") or None, soft)
+        return NO_WORDS
+    words = Words(None, {}, {})
+    rest = b""
+    while data:
+        before, head, data = _cut(data)
+        rest += before
+        if not head:
+            break
+        text, end, after = data.partition(_END)
+        if not end and head == _SOFT:  # killed while it was written
+            rest += head + data
+            break
+        name, _, stacks = text.partition(b"\n")
+        into = words.soft if head == _SOFT else words.last
+        into[_start_of(name)] = stacks[-_TAIL_BYTES:].decode("utf-8", "replace")
+        data = after
+    return words._replace(end=rest[-_TAIL_BYTES:].decode("utf-8", "replace") or None)
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what is before the first head in *data*, that head, and what is behind."""
+    found = [(at, head) for head in (_SOFT, _LAST) if (at := data.find(head)) >= 0]
+    if not found:
+        return data, b"", b""
+    at, head = min(found)
+    return data[:at], head, data[at + len(head) :]
 
 
 def _start_of(name: bytes) -> bytes:
