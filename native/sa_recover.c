@@ -75,7 +75,8 @@ free_cells(struct sa_actor *actor)
 static void
 lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
 {
-    uint32_t number = actor->leases[cell].slot, worker = (uint32_t)(actor - core->actors);
+    uint32_t worker = (uint32_t)(actor - core->actors);
+    uint32_t number = actor->leases[cell].slot;
     uint32_t why = actor->own_slot == SA_NONE || actor->own_slot == number
                        ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
     /* Several may have run into their limits; and whatever a worker dies of after one

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from stem_actor import StemApp
+from stem_actor import StemApp, TaskFailed, WorkerDied, WorkerStopped
 from tests.limits import jobs_signals
 from tests.limits.conftest import LATE_S, Maker, ended, eventually, verdict_of
 from tests.limits.journal import Journal
@@ -100,3 +100,20 @@ def test_a_worker_that_was_asked_for_its_last_words_takes_no_other_task(
                 assert verdict.pid != result.value
 
     assert told[True] > 2, told
+
+
+def test_a_worker_that_exits_with_0_in_the_middle_of_a_task_has_not_left_in_peace(
+    make_limits_app: Maker,
+) -> None:
+    told: list[tuple[type, int | None]] = []
+    kinds = [WorkerDied, WorkerStopped, TaskFailed]
+    with make_limits_app() as app, app.events(types=kinds) as stream:
+        verdict = verdict_of(ended(app.enqueue("leave_in_peace")))
+        for event in stream:
+            if isinstance(event, TaskFailed):
+                break
+            status = event.exit_status if isinstance(event, WorkerDied) else None
+            told.append((type(event), status))
+
+    assert (verdict.reason, verdict.exit_status) == ("crashed", 0)
+    assert told == [(WorkerDied, 0)]
