@@ -97,11 +97,14 @@ retry(struct sa_core *core, uint32_t worker, const struct sa_view *view,
 
 /* As after a death that we caused: a start, in front again, and nobody's crash. */
 static int
-hand_back(struct sa_core *core, uint32_t worker, uint32_t number, struct sa_var *var)
+hand_back(struct sa_core *core, uint32_t worker, const struct sa_view *view,
+          struct sa_var *var)
 {
+    uint32_t number = view->head.slot;
     struct sa_fact fact = {.type = SA_NEWS_REPLAYED, .kind = SA_FAULT_COLLATERAL,
                            .worker = worker, .attempt = var->attempt,
-                           .starts = var->starts};
+                           .starts = var->starts, .payload = view->payload,
+                           .len = view->head.len};
     var->collaterals++;
     var->due_ns = core->now;
     sa_slot_commit(&core->arena.slots[number], SA_READY, 0, var);
@@ -174,7 +177,7 @@ ending(struct sa_core *core, uint32_t worker, const struct sa_view *view)
     var.starts++;
     if (kind == SA_RETRY || kind == SA_RETRY_LIMITED || kind == SA_HANDED_BACK) {
         core->arena.stats->starts++;
-        return kind == SA_HANDED_BACK ? hand_back(core, worker, number, &var)
+        return kind == SA_HANDED_BACK ? hand_back(core, worker, view, &var)
                                       : retry(core, worker, view, &var);
     }
     if (kind == SA_FAILED)

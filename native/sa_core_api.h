@@ -65,7 +65,9 @@ int sa_core_running(const sa_core *core, uint32_t worker, uint32_t cell,
                     uint32_t *slot, int64_t *started_ns);
 
 /* Verdicts on a HELD slot, or on a waiting one (revoke). */
-int sa_core_release(sa_core *core, uint32_t slot, uint32_t gen);
+/* Replay it; `verdict`, on the start that was lost, is told to those who listen. */
+int sa_core_release(sa_core *core, uint32_t slot, uint32_t gen, const uint8_t *verdict,
+                    uint32_t len);
 int sa_core_retry(sa_core *core, uint32_t slot, uint32_t gen, int64_t delay_ns,
                   const uint8_t *error, uint32_t len);
 int sa_core_settle_held(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kind,

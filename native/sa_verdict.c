@@ -23,7 +23,8 @@ held(sa_core *core, uint32_t number, uint32_t gen)
 
 /* Replay: the same attempt again, at once, in front of its queue. */
 int
-sa_core_release(sa_core *core, uint32_t number, uint32_t gen)
+sa_core_release(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *verdict,
+                uint32_t len)
 {
     struct sa_slot *slot = held(core, number, gen);
     if (!slot)
@@ -31,7 +32,7 @@ sa_core_release(sa_core *core, uint32_t number, uint32_t gen)
     struct sa_var var = *sa_slot_var(slot);
     struct sa_fact fact = {.type = SA_NEWS_REPLAYED, .kind = var.fault,
                            .worker = SA_NONE, .attempt = var.attempt,
-                           .starts = var.starts};
+                           .starts = var.starts, .payload = verdict, .len = len};
     var.fault = SA_FAULT_NONE;
     sa_core_unqueue(core, number);
     sa_slot_commit(slot, SA_READY, 0, &var);

@@ -270,7 +270,7 @@ def test_a_start_that_dies_with_its_worker_is_told_before_the_verdict_on_it(
     lost = told(arena)
     which = (arena.core, slot.number, slot.gen)
     {
-        "release": lambda: lib.sa_core_release(*which),
+        "release": lambda: lib.sa_core_release(*which, b"verdict", 7),
         "retry": lambda: lib.sa_core_retry(*which, MS, b"why", 3),
         "fail": lambda: lib.sa_core_settle_held(*which, Kind.FAILED, b"why", 3, 1),
         "cancel": lambda: lib.sa_core_settle_held(*which, Kind.CANCELLED, b"why", 3, 0),

@@ -252,7 +252,7 @@ class Core(WatchedCore):
             rc = lib.sa_core_settle_held(core, *key, Kind.CANCELLED, b"why", 3, 0)
             fate.finish(Kind.CANCELLED)
         elif verdict == "release":
-            rc = lib.sa_core_release(core, *key)
+            rc = lib.sa_core_release(core, *key, b"", 0)
             fate.life = Life.WAITING
         elif verdict == "fail":
             rc = lib.sa_core_settle_held(core, *key, Kind.FAILED, b"lost", 4, 1)

@@ -22,6 +22,7 @@ from stem_actor.model.ending import (
 )
 from stem_actor.model.error import TaskError
 from stem_actor.model.verdict import VERDICT, Verdict
+from stem_actor.payload.wire import pack_value
 from stem_actor.policy.retry import Situation, decide
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy
 from stem_actor.ring.core import Core, Fault, SlotView
@@ -65,7 +66,11 @@ class Judge:
         policy = wish.load_policy() if wish.load_policy else policy_of(head)
         outcome = decide(ending, policy, self._situation(slot, head, wish))
         if isinstance(outcome, Replay):
-            rc = lib.sa_core_release(self._core.handle, slot.number, slot.gen)
+            # At once: what it left is still being swept up, and is not waited for.
+            told = pack_value(cause.verdict(slot).to_wire(), path="verdict")
+            rc = lib.sa_core_release(
+                self._core.handle, slot.number, slot.gen, told, len(told)
+            )
             return self._done(rc)
         if not cause.is_whole(self._clock.monotonic_ns()):
             return False  # what it left is being swept up, and belongs in the record
