@@ -126,7 +126,8 @@ end_revoked(struct sa_core *core, const struct sa_view *view, struct sa_var *var
     const uint8_t *reason = sa_arena_at(&core->arena, slot->out_at, slot->out_len);
     uint32_t reason_len = reason ? slot->out_len : 0, len = view->head.len;
     const uint8_t *facts = view->payload;
-    var->marks |= reason_len ? 0 : SA_MARK_REVOKED; /* a crash may have cost the words */
+    if (!reason_len) /* a crash may have cost it */
+        var->marks |= SA_MARK_REVOKED;
     if (kind == SA_UNKNOWN || kind == SA_EXPIRED) /* not a start */
         return sa_core_finish(core, number, var, SA_CANCELLED, reason, reason_len);
     if (kind == SA_RETRY_LIMITED) {

@@ -50,11 +50,12 @@ def test_coroutines_of_one_worker_that_run_into_their_limits_end_together(
         results = [ended(handle) for handle in handles]
         took_s = time.monotonic() - began
 
-    # One that its worker was given late runs again; the others have had their time.
-    starts = Counter(it.status.starts for it in results if it.status is not None)
+    # One that began later than the others may be collateral, and run again. Where each
+    # kill ended one alone there were 8 rounds, and 20 starts and more.
+    starts = [it.status.starts for it in results if it.status is not None]
     assert {verdict_of(it).reason for it in results} == {"hard"}
-    assert starts[1] >= 6, starts
-    assert took_s < 2 * 0.6 + LATE_S
+    assert sum(starts) < 20, starts
+    assert took_s < 6 * 0.6, starts
     lates = [verdict_of(it).late_s for it in results]
     assert all(late is not None and 0 <= late < LATE_S for late in lates), lates
 
