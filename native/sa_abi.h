@@ -87,7 +87,8 @@ enum sa_fault {
     SA_FAULT_MEMORY = 4,
     SA_FAULT_REVOKED = 5,
     SA_FAULT_CORRUPT = 6,    /* its outcome record could not be read */
-    SA_FAULT_CPU = 7
+    SA_FAULT_CPU = 7,
+    SA_FAULT_SOFT = 8        /* the signal of its soft limit has killed it */
 };
 
 /* sa_task.flags */
@@ -122,7 +123,9 @@ enum sa_mark {
     SA_MARK_WALL = 8,      /* due_ns is wall time, not monotonic */
     SA_MARK_TIED = 16,     /* its end has not been noted by its canvas */
     SA_MARK_REVOKED = 32,  /* cancelled by a revoke or a purge, and there was no */
-    SA_MARK_PURGED = 64    /* room for a payload: see sa_mark_words */
+    SA_MARK_PURGED = 64,   /* room for a payload: see sa_mark_words */
+    SA_MARK_FORBIDDEN = 128 /* it runs, and must not run again; the reason stands where
+                             * the last error does */
 };
 
 enum sa_event_type {
@@ -133,13 +136,20 @@ enum sa_event_type {
     SA_EVENT_CORRUPT = 3,     /* peer: quarantined, a = 0 worker, 1 producer */
     SA_EVENT_SOFT = 4,        /* slot ran into its soft limit on worker */
     SA_EVENT_HARD = 5,
-    SA_EVENT_HELD = 6,        /* slot waits for a verdict */
+    SA_EVENT_HELD = 6,        /* slot waits for a verdict; b: enum sa_held */
     SA_EVENT_PARKED = 7,
     SA_EVENT_RETRIED = 8,
     SA_EVENT_METERED = 9,     /* offered to worker: a task of sa_task_meter; a cell */
     SA_EVENT_WATCHED = 10,    /* a slot somebody asked about has finished */
     SA_EVENT_DRIVEN = 11,     /* a whole was admitted, or found by a recovery */
     SA_EVENT_TIED = 12        /* a part has finished: note it */
+};
+
+/* How a start that is HELD came to its end. */
+enum sa_held {
+    SA_HELD_LOST = 0,   /* with its worker */
+    SA_HELD_BEFORE = 1, /* under an earlier supervisor */
+    SA_HELD_TOLD = 2    /* its worker has said so, and lives */
 };
 
 /* What a task claims beside a worker.  A task has at most one claim of each kind, in

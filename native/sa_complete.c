@@ -78,7 +78,8 @@ retry(struct sa_core *core, uint32_t worker, const struct sa_view *view,
                            .attempt = var->attempt, .starts = var->starts,
                            .value = (uint64_t)view->head.delay_ns,
                            .payload = error, .len = len};
-    sa_core_keep_error(core, number, error, len);
+    /* The retry matters more than the text of its error. */
+    (void)sa_core_keep_error(core, number, error, len);
     uint32_t state = view->head.delay_ns > 0 ? SA_DELAYED : SA_READY;
     var->attempt++;
     var->marks &= (uint16_t)~SA_MARK_WALL;
@@ -96,11 +97,14 @@ retry(struct sa_core *core, uint32_t worker, const struct sa_view *view,
 
 /* As after a death that we caused: a start, in front again, and nobody's crash. */
 static int
-hand_back(struct sa_core *core, uint32_t worker, uint32_t number, struct sa_var *var)
+hand_back(struct sa_core *core, uint32_t worker, const struct sa_view *view,
+          struct sa_var *var)
 {
+    uint32_t number = view->head.slot;
     struct sa_fact fact = {.type = SA_NEWS_REPLAYED, .kind = SA_FAULT_COLLATERAL,
                            .worker = worker, .attempt = var->attempt,
-                           .starts = var->starts};
+                           .starts = var->starts, .payload = view->payload,
+                           .len = view->head.len};
     var->collaterals++;
     var->due_ns = core->now;
     sa_slot_commit(&core->arena.slots[number], SA_READY, 0, var);
@@ -111,6 +115,40 @@ hand_back(struct sa_core *core, uint32_t worker, uint32_t number, struct sa_var 
     return SA_OK;
 }
 
+/* The start of a revoked task has ended, and not by its return: how, is kept behind the
+ * reason, as one array.  S's Python makes the record of both. */
+static int
+end_revoked(struct sa_core *core, const struct sa_view *view, struct sa_var *var)
+{
+    static uint8_t both[SA_RECORD_MAX]; /* S has one thread */
+    uint32_t number = view->head.slot, kind = view->head.kind;
+    struct sa_slot *slot = &core->arena.slots[number];
+    const uint8_t *reason = sa_arena_at(&core->arena, slot->out_at, slot->out_len);
+    uint32_t reason_len = reason ? slot->out_len : 0, len = view->head.len;
+    const uint8_t *facts = view->payload;
+    if (!reason_len) /* a crash may have cost it */
+        var->marks |= SA_MARK_REVOKED;
+    if (kind == SA_UNKNOWN || kind == SA_EXPIRED) /* not a start */
+        return sa_core_finish(core, number, var, SA_CANCELLED, reason, reason_len);
+    if (kind == SA_RETRY_LIMITED) {
+        facts += sizeof(struct sa_limits);
+        len -= (uint32_t)sizeof(struct sa_limits);
+    }
+    if (kind == SA_FAILED && view->head.delay_ns) {
+        sa_slot_var(slot)->marks |= SA_MARK_SPOOL_OUT; /* its file goes with the slot */
+        len = 0;
+    }
+    if (reason_len && len && 1 + reason_len + len <= sizeof both) {
+        both[0] = 0x92; /* MessagePack: an array of two */
+        memcpy(both + 1, reason, reason_len);
+        memcpy(both + 1 + reason_len, facts, len);
+        /* Without room for it the record tells less. */
+        (void)sa_core_keep_error(core, number, both, 1 + reason_len + len);
+    }
+    sa_core_hold(core, number, SA_FAULT_REVOKED, SA_HELD_TOLD);
+    return SA_OK;
+}
+
 /* An ending: slot first (C3), then the cell. */
 static int
 ending(struct sa_core *core, uint32_t worker, const struct sa_view *view)
@@ -118,6 +156,8 @@ ending(struct sa_core *core, uint32_t worker, const struct sa_view *view)
     uint32_t number = view->head.slot, kind = view->head.kind;
     struct sa_slot *slot = &core->arena.slots[number];
     struct sa_var var = *sa_slot_var(slot);
+    if (var.marks & SA_MARK_FORBIDDEN && kind != SA_SUCCEEDED)
+        return end_revoked(core, view, &var);
     if (kind == SA_UNKNOWN) {
         /* Not a start: the handler does not exist here. */
         sa_slot_move(slot, SA_PARKED, 0);
@@ -130,15 +170,15 @@ ending(struct sa_core *core, uint32_t worker, const struct sa_view *view)
         core->arena.stats->expired += rc == SA_OK;
         return rc;
     }
-    if (kind == SA_STOPPED) { /* S's Python knows who asked for it, and why */
-        sa_core_keep_error(core, number, view->payload, view->head.len);
-        sa_core_hold(core, number, SA_FAULT_REVOKED);
+    if (kind == SA_STOPPED) { /* by itself: nobody has asked for it */
+        (void)sa_core_keep_error(core, number, view->payload, view->head.len);
+        sa_core_hold(core, number, SA_FAULT_REVOKED, SA_HELD_TOLD);
         return SA_OK;
     }
     var.starts++;
     if (kind == SA_RETRY || kind == SA_RETRY_LIMITED || kind == SA_HANDED_BACK) {
         core->arena.stats->starts++;
-        return kind == SA_HANDED_BACK ? hand_back(core, worker, number, &var)
+        return kind == SA_HANDED_BACK ? hand_back(core, worker, view, &var)
                                       : retry(core, worker, view, &var);
     }
     if (kind == SA_FAILED)

@@ -200,11 +200,14 @@ int sa_revoke_wordless(struct sa_core *core, uint32_t slot, uint32_t gen,
  * SA_FULL when there is no room even after eviction. */
 int sa_core_finish(struct sa_core *core, uint32_t slot, const struct sa_var *var,
                    uint32_t kind, const uint8_t *payload, uint32_t len);
-/* A start of a LEASED slot has ended without an outcome: HELD for a verdict. */
-void sa_core_hold(struct sa_core *core, uint32_t slot, uint32_t fault);
-/* Keep `payload` as the slot's last error while it lives on; best effort. */
-void sa_core_keep_error(struct sa_core *core, uint32_t slot,
-                        const uint8_t *payload, uint32_t len);
+/* A start of a LEASED slot has ended without an outcome: HELD for a verdict.  If it
+ * was revoked that is the fault, whatever else has ended it. */
+void sa_core_hold(struct sa_core *core, uint32_t slot, uint32_t fault,
+                  enum sa_held how);
+/* Keep `payload` as the slot's last error while it lives on.  SA_FULL: no room, and
+ * what it had before stands. */
+int sa_core_keep_error(struct sa_core *core, uint32_t slot, const uint8_t *payload,
+                       uint32_t len);
 /* Give up the record of a task that will not be run again. */
 void sa_core_give_body(struct sa_core *core, struct sa_slot *slot);
 void sa_core_free_slot(struct sa_core *core, uint32_t slot);
@@ -262,6 +265,8 @@ int sa_expire_one(struct sa_core *core, uint32_t slot);
 void sa_offer(struct sa_core *core, uint32_t budget);
 void sa_steal(struct sa_core *core);
 void sa_limits(struct sa_core *core, uint32_t worker);
+/* News of a start that its hard limit has ended. */
+void sa_tell_hard(struct sa_core *core, uint32_t worker, uint32_t cell);
 /* When the start in a TAKEN cell began, monotonic. */
 int64_t sa_lease_began(const struct sa_core *core, struct sa_actor *actor,
                        uint32_t cell);

@@ -65,7 +65,9 @@ int sa_core_running(const sa_core *core, uint32_t worker, uint32_t cell,
                     uint32_t *slot, int64_t *started_ns);
 
 /* Verdicts on a HELD slot, or on a waiting one (revoke). */
-int sa_core_release(sa_core *core, uint32_t slot, uint32_t gen);
+/* Replay it; `verdict`, on the start that was lost, is told to those who listen. */
+int sa_core_release(sa_core *core, uint32_t slot, uint32_t gen, const uint8_t *verdict,
+                    uint32_t len);
 int sa_core_retry(sa_core *core, uint32_t slot, uint32_t gen, int64_t delay_ns,
                   const uint8_t *error, uint32_t len);
 int sa_core_settle_held(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kind,
@@ -73,6 +75,12 @@ int sa_core_settle_held(sa_core *core, uint32_t slot, uint32_t gen, uint32_t kin
 /* Revoke a task that has not started: SA_OK, SA_STALE (running or finished). */
 int sa_core_revoke(sa_core *core, uint32_t slot, uint32_t gen,
                    const uint8_t *payload, uint32_t len);
+/* Revoke a task that runs: its start may still return, and that counts; whatever else
+ * becomes of it, the task is HELD as revoked, and never run again, by any supervisor.
+ * `payload`, its reason, is kept; the first one stands.  SA_OK, SA_STALE (it does not
+ * run), SA_FULL (no room to keep the reason). */
+int sa_core_forbid(sa_core *core, uint32_t slot, uint32_t gen, const uint8_t *payload,
+                   uint32_t len);
 /* A task that cannot be read fails, and is dead: SA_OK, SA_FULL (no room to say
  * why), SA_STALE (running or finished). */
 int sa_core_give_up(sa_core *core, uint32_t slot, uint32_t gen,

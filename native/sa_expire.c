@@ -121,38 +121,53 @@ sa_lease_began(const struct sa_core *core, struct sa_actor *actor, uint32_t cell
 
 /* News of a limit, behind those of the start: its own word may still be on its way. */
 static void
-tell_timeout(struct sa_core *core, uint32_t worker, uint32_t cell, uint32_t type,
+tell_timeout(struct sa_core *core, uint32_t worker, uint32_t cell, int is_hard,
              uint64_t limit_ns)
 {
     uint32_t number = core->actors[worker].leases[cell].slot;
     const struct sa_var *var = sa_slot_var(&core->arena.slots[number]);
-    struct sa_fact fact = {.type = SA_NEWS_TIMEOUT, .kind = type == SA_EVENT_HARD,
+    struct sa_fact fact = {.type = SA_NEWS_TIMEOUT, .kind = (uint32_t)is_hard,
                            .worker = worker, .value = limit_ns,
                            .attempt = var->attempt, .starts = var->starts + 1};
     sa_news_started(core, worker, cell);
     sa_news_add(core, number, &fact);
 }
 
-/* One limit: an event once it has passed, else a look at the right time.  A task
+/* One limit: an event once it has passed (1), else a look at the right time.  A task
  * that nobody has taken yet cannot run into its limit.  Which start it was stands in
  * the event: the slot's next one may be in the same cell before Python reads it. */
-static void
+static int
 watch_end(struct sa_core *core, uint32_t worker, uint32_t cell, int taken,
-          int64_t end, uint32_t type, uint64_t limit_ns, uint8_t *sent)
+          int64_t end, uint32_t type, uint8_t *sent)
 {
     if (*sent)
-        return;
+        return 0;
     if (end > core->now) {
         sa_core_wake_at(core, end);
-        return;
+        return 0;
     }
     uint32_t number = core->actors[worker].leases[cell].slot;
     uint64_t starts = sa_slot_var(&core->arena.slots[number])->starts;
     if (!taken || sa_core_event(core, type, number, worker, starts << 32 | cell,
                                 (uint64_t)(core->now - end)) != SA_OK)
-        return;
+        return 0;
     *sent = 1;
-    tell_timeout(core, worker, cell, type, limit_ns);
+    return 1;
+}
+
+void
+sa_tell_hard(struct sa_core *core, uint32_t worker, uint32_t cell)
+{
+    struct sa_actor *actor = &core->actors[worker];
+    const struct sa_lease *lease = &actor->leases[cell];
+    const struct sa_slot *slot = &core->arena.slots[lease->slot];
+    const struct sa_task *task = sa_core_task(core, slot);
+    uint64_t hard_ns = sa_slot_hard_ns(slot, task);
+    int64_t began = sa_lease_began(core, actor, cell);
+    int is_own = hard_end(core, task, lease, began, hard_ns) ==
+                 limit_end(began, hard_ns, lease);
+    tell_timeout(core, worker, cell, 1,
+                 is_own ? hard_ns + (uint64_t)lease->extended_ns : 0);
 }
 
 static void
@@ -165,15 +180,13 @@ watch(struct sa_core *core, uint32_t worker, uint32_t cell)
     int taken = sa_cell_state(sa_load_acquire(&actor->cells[cell])) == SA_CELL_TAKEN;
     /* Not taken: it may begin at any moment from now on. */
     int64_t began = taken ? sa_lease_began(core, actor, cell) : core->now;
-    uint64_t more = (uint64_t)lease->extended_ns;
     uint64_t soft_ns = sa_slot_soft_ns(slot, task);
-    uint64_t hard_ns = sa_slot_hard_ns(slot, task);
-    watch_end(core, worker, cell, taken, limit_end(began, soft_ns, lease),
-              SA_EVENT_SOFT, soft_ns + more, &lease->soft_sent);
-    int64_t end = hard_end(core, task, lease, began, hard_ns);
-    int is_own = end == limit_end(began, hard_ns, lease);
-    watch_end(core, worker, cell, taken, end, SA_EVENT_HARD,
-              is_own ? hard_ns + more : 0, &lease->hard_sent);
+    if (watch_end(core, worker, cell, taken, limit_end(began, soft_ns, lease),
+                  SA_EVENT_SOFT, &lease->soft_sent))
+        tell_timeout(core, worker, cell, 0, soft_ns + (uint64_t)lease->extended_ns);
+    (void)watch_end(core, worker, cell, taken,
+                    hard_end(core, task, lease, began, sa_slot_hard_ns(slot, task)),
+                    SA_EVENT_HARD, &lease->hard_sent);
 }
 
 void

@@ -50,7 +50,9 @@ struct sa_ring_words {
         /* what the process had used before this start, give or take 10 ms */
         uint64_t cpu_ns, minor_faults, major_faults;
         uint32_t current;         /* cell + 1 of the coroutine that runs; 0 = none */
-        uint8_t pad[SA_LINE - 52];
+        uint32_t spare_too;
+        uint64_t said;            /* the start whose last words are written */
+        uint8_t pad[SA_LINE - 64];
     } status;
     struct sa_control_cell {      /* S */
         uint32_t drain, epoch, incarnation;

@@ -14,7 +14,8 @@ enum sa_news_type {
     SA_NEWS_RETRIED = 5,   /* value: the delay; payload: the error */
     SA_NEWS_CANCELLED = 6, /* payload: why */
     SA_NEWS_EXPIRED = 7,
-    SA_NEWS_REPLAYED = 8,  /* its start was lost, and nothing else; kind: the fault */
+    SA_NEWS_REPLAYED = 8,  /* its start was lost, and nothing else; kind: the fault;
+                           * payload: the verdict on it */
     SA_NEWS_TIMEOUT = 9,   /* kind: 0 soft, 1 hard; value: the limit, 0 = deadline */
     SA_NEWS_PROGRESS = 10, /* payload: what the handler said */
     SA_NEWS_HEARTBEAT = 11, /* value: how much longer it asked for */

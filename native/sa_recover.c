@@ -11,10 +11,12 @@
 #include "sa_crash.h"
 
 void
-sa_core_hold(struct sa_core *core, uint32_t number, uint32_t fault)
+sa_core_hold(struct sa_core *core, uint32_t number, uint32_t fault, enum sa_held how)
 {
     struct sa_slot *slot = &core->arena.slots[number];
     struct sa_var var = *sa_slot_var(slot);
+    if (var.marks & SA_MARK_FORBIDDEN)
+        fault = SA_FAULT_REVOKED;
     var.starts++;
     var.fault = (uint16_t)fault;
     var.due_ns = core->now;
@@ -29,7 +31,7 @@ sa_core_hold(struct sa_core *core, uint32_t number, uint32_t fault)
     }
     sa_slot_commit(slot, SA_HELD, 0, &var);
     sa_core_enqueue(core, number, 0);
-    sa_core_event(core, SA_EVENT_HELD, number, 0, fault, 0);
+    sa_core_event(core, SA_EVENT_HELD, number, 0, fault, how);
 }
 
 static int
@@ -73,15 +75,23 @@ free_cells(struct sa_actor *actor)
 static void
 lose(struct sa_core *core, struct sa_actor *actor, uint32_t cell)
 {
+    uint32_t worker = (uint32_t)(actor - core->actors);
     uint32_t number = actor->leases[cell].slot;
     uint32_t why = actor->own_slot == SA_NONE || actor->own_slot == number
                        ? actor->fault : (uint32_t)SA_FAULT_COLLATERAL;
+    /* Several may have run into their limits; and whatever a worker dies of after one
+     * has passed, it is for that. */
+    if (actor->leases[cell].hard_sent &&
+        (why == SA_FAULT_CRASH || why == SA_FAULT_COLLATERAL || why == SA_FAULT_SOFT))
+        why = SA_FAULT_HARD;
     if (actor->quarantined & SA_BAD_OUTBOX && why == SA_FAULT_COLLATERAL)
         why = SA_FAULT_CORRUPT;
-    sa_news_started(core, (uint32_t)(actor - core->actors), cell);
+    sa_news_started(core, worker, cell);
     if (core->rates.out)
         sa_rate_began(core, number, sa_lease_began(core, actor, cell));
-    sa_core_hold(core, number, why);
+    if (why == SA_FAULT_HARD) /* only now: until its death it might have returned */
+        sa_tell_hard(core, worker, cell);
+    sa_core_hold(core, number, why, SA_HELD_LOST);
     actor->leases[cell].slot = SA_NONE;
 }
 
@@ -105,6 +115,20 @@ lose_started(struct sa_core *core, struct sa_actor *actor)
     }
 }
 
+/* In front of its queue again, as it was never begun.  One that was revoked had been:
+ * only a wild write can hide that, and it must not run again. */
+static void
+put_back(struct sa_core *core, uint32_t number)
+{
+    struct sa_slot *slot = &core->arena.slots[number];
+    if (sa_slot_var(slot)->marks & SA_MARK_FORBIDDEN) {
+        sa_core_hold(core, number, SA_FAULT_REVOKED, SA_HELD_LOST);
+        return;
+    }
+    sa_slot_move(slot, SA_READY, 0);
+    sa_core_enqueue(core, number, 1);
+}
+
 /* Offers that were never begun: no start used.  From the last to the first, as
  * each goes to the front of its queue. */
 static void
@@ -122,8 +146,7 @@ give_back_offers(struct sa_core *core, struct sa_actor *actor)
         uint32_t number = actor->leases[last].slot;
         actor->leases[last].slot = SA_NONE;
         sa_rate_give(core, number);
-        sa_slot_move(&core->arena.slots[number], SA_READY, 0);
-        sa_core_enqueue(core, number, 1);
+        put_back(core, number);
     }
 }
 
@@ -215,13 +238,14 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
     uint64_t id = slot->src_ring & 0x80000000u ? 0 : slot->src_ring / SA_PRODUCERS_MAX;
     if (core->peer_counter < id)
         core->peer_counter = id; /* its owner may be gone: never give the id again */
-    /* What can be owed: for an outcome its letter and its files, else nothing.  It
-     * goes to its owner once more, who may have missed it. */
+    /* What can be owed: for an outcome its letter and its files, else the end that was
+     * promised to who revoked it.  An outcome goes to its owner once more, who may
+     * have missed it. */
     sa_slot_var(slot)->marks &= state == SA_FINISHED
                                     ? SA_MARK_WALL | SA_MARK_DEAD | SA_MARK_SPOOL_OUT |
                                           SA_MARK_TIED | SA_MARK_REVOKED |
                                           SA_MARK_PURGED
-                                    : SA_MARK_WALL;
+                                    : SA_MARK_WALL | SA_MARK_FORBIDDEN;
     if (state == SA_FINISHED) {
         out->finished++;
         sa_list_append(&core->links, &sorting->finished, number);
@@ -234,7 +258,8 @@ adopt(struct sa_core *core, uint32_t number, struct sorting *sorting,
     sa_list_append(&core->links,
                    state == SA_LEASED ? &sorting->leased : &sorting->waiting, number);
     if (state == SA_HELD)
-        sa_core_event(core, SA_EVENT_HELD, number, 0, sa_slot_var(slot)->fault, 1);
+        sa_core_event(core, SA_EVENT_HELD, number, 0, sa_slot_var(slot)->fault,
+                      SA_HELD_BEFORE);
     if (state == SA_DRIVEN)
         sa_core_event(core, SA_EVENT_DRIVEN, number, 0, 0, 0);
 }
@@ -258,8 +283,7 @@ relink(struct sa_core *core, uint32_t number, struct sa_recovered *out)
                 return;
             }
     }
-    sa_slot_move(slot, SA_READY, 0);
-    sa_core_enqueue(core, number, 1);
+    put_back(core, number);
 }
 
 /* Cells no lease names are free, whatever the crash left in them. */

@@ -175,20 +175,21 @@ sa_core_give_body(struct sa_core *core, struct sa_slot *slot)
     sa_extent_give(&core->extents, at, len);
 }
 
-void
+int
 sa_core_keep_error(struct sa_core *core, uint32_t number, const uint8_t *payload,
                    uint32_t len)
 {
     struct sa_slot *slot = &core->arena.slots[number];
     uint32_t at = len ? sa_core_room_to_live(core, len) : SA_NONE;
     if (at == SA_NONE)
-        return; /* the retry matters more than the text of its error */
+        return SA_FULL;
     give_out(core, slot);
     memcpy(sa_arena_at(&core->arena, at, len), payload, len);
     slot->out_at = at;
     slot->out_kind = SA_FAILED;
     slot->out_len = len;
     charge(core, slot, len, 1);
+    return SA_OK;
 }
 
 /* The size and the token in the file's name are in the claim check, the body. */

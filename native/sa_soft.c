@@ -47,6 +47,25 @@ find(const struct sa_ring_words *words, uint64_t value)
     return SA_NONE;
 }
 
+/* Whether `word`, one of those below, has the start in `cell` revoked. */
+static int
+has_revoke(const struct sa_ring_words *words, uint32_t cell, const uint64_t *word)
+{
+    uint64_t value = sa_load_acquire(word);
+    return sa_cell_state(value) == SA_STOP_REVOKED && is_running(words, cell, value);
+}
+
+/* Note a request, unless the start is revoked: then the limit that passes meanwhile, or
+ * a drain, changes nothing. */
+static void
+ask(const struct sa_ring_words *words, uint32_t cell, uint64_t value)
+{
+    if (sa_cell_state(value) == SA_STOP_REVOKED ||
+        (!has_revoke(words, cell, &asked[cell]) &&
+         !has_revoke(words, cell, &later[cell])))
+        sa_store_release(&asked[cell], value);
+}
+
 static void
 come_back(uint32_t cells)
 {
@@ -56,7 +75,8 @@ come_back(uint32_t cells)
         if (!value)
             continue;
         sa_store_release(&later[c], 0);
-        if (!sa_load_acquire(&asked[c])) /* a newer request stands */
+        /* A newer request stands; but none is more than a revoke. */
+        if (!sa_load_acquire(&asked[c]) || sa_cell_state(value) == SA_STOP_REVOKED)
             sa_store_release(&asked[c], value);
     }
 }
@@ -109,7 +129,7 @@ on_signal(int signo, siginfo_t *info, void *context)
             if (value == LOOK_AGAIN)
                 come_back(sa_worker_words(target)->head.cells);
             else
-                sa_store_release(&asked[cell], value);
+                ask(sa_worker_words(target), cell, value);
             trip(signo);
         }
     }
@@ -191,7 +211,8 @@ sa_soft_again(uint32_t cell, uint32_t reason, int64_t delay_ns)
     uint64_t word = sa_load_acquire(&cells_of(words)[cell]);
     if (sa_cell_state(word) != SA_CELL_TAKEN)
         return SA_EMPTY;
-    sa_store_release(&later[cell], sa_cell_as(word, reason));
+    if (!has_revoke(words, cell, &later[cell]))
+        sa_store_release(&later[cell], sa_cell_as(word, reason));
     return sa_soft_look(delay_ns);
 }
 

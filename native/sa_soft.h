@@ -8,7 +8,7 @@
 #include "sa_worker.h"
 
 /* cdef begin */
-/* Why a start is to end before its time. */
+/* Why a start is to end before its time.  A revoke is not replaced by another. */
 enum sa_stop {
     SA_STOP_REVOKED = 1, /* somebody forbade it to go on */
     SA_STOP_SOFT = 2,    /* its soft limit has passed */

@@ -1,6 +1,7 @@
 /* What S's Python decides about single slots. */
 #include <string.h>
 
+#include "sa_cell.h"
 #include "sa_core_api.h"
 #include "sa_crash.h"
 
@@ -22,7 +23,8 @@ held(sa_core *core, uint32_t number, uint32_t gen)
 
 /* Replay: the same attempt again, at once, in front of its queue. */
 int
-sa_core_release(sa_core *core, uint32_t number, uint32_t gen)
+sa_core_release(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *verdict,
+                uint32_t len)
 {
     struct sa_slot *slot = held(core, number, gen);
     if (!slot)
@@ -30,7 +32,7 @@ sa_core_release(sa_core *core, uint32_t number, uint32_t gen)
     struct sa_var var = *sa_slot_var(slot);
     struct sa_fact fact = {.type = SA_NEWS_REPLAYED, .kind = var.fault,
                            .worker = SA_NONE, .attempt = var.attempt,
-                           .starts = var.starts};
+                           .starts = var.starts, .payload = verdict, .len = len};
     var.fault = SA_FAULT_NONE;
     sa_core_unqueue(core, number);
     sa_slot_commit(slot, SA_READY, 0, &var);
@@ -55,7 +57,7 @@ sa_core_retry(sa_core *core, uint32_t number, uint32_t gen, int64_t delay_ns,
     var.attempt++;
     var.due_ns = sa_core_plus(core->now, delay_ns);
     sa_core_unqueue(core, number);
-    sa_core_keep_error(core, number, error, len);
+    (void)sa_core_keep_error(core, number, error, len);
     sa_slot_commit(slot, delay_ns ? SA_DELAYED : SA_READY, 0, &var);
     sa_core_enqueue(core, number, 0);
     core->arena.stats->retried++;
@@ -136,6 +138,30 @@ int
 sa_revoke_wordless(sa_core *core, uint32_t number, uint32_t gen, uint32_t mark)
 {
     return end_waiting(core, number, gen, SA_CANCELLED, mark, NULL, 0);
+}
+
+int
+sa_core_forbid(sa_core *core, uint32_t number, uint32_t gen, const uint8_t *payload,
+               uint32_t len)
+{
+    struct sa_slot *slot = slot_of(core, number, gen);
+    if (!slot || sa_slot_state(slot) != SA_LEASED)
+        return SA_STALE;
+    struct sa_var var = *sa_slot_var(slot);
+    uint32_t owner = SA_WORD_OWNER(sa_load_relaxed(&slot->word));
+    const struct sa_actor *actor = &core->actors[owner];
+    if (sa_cell_look(core, actor, core->cell_of_slot[number]) != SA_LOOK_TAKEN)
+        return SA_STALE;
+    if (var.marks & SA_MARK_FORBIDDEN)
+        return SA_OK;
+    /* Its worker may be reading the last error: it is told that it must not go on, and
+     * whatever it makes of what it has read, its task is cancelled. */
+    if (sa_core_keep_error(core, number, payload, len) != SA_OK)
+        return SA_FULL;
+    SA_CP("forbid.reason");
+    var.marks |= SA_MARK_FORBIDDEN;
+    sa_slot_commit(slot, SA_LEASED, owner, &var);
+    return SA_OK;
 }
 
 int

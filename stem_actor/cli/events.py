@@ -13,6 +13,7 @@ from stem_actor.cli.output import Output, printable
 from stem_actor.cli.target import connected, encoders, takes_ring, task_id
 from stem_actor.model.error import TaskError
 from stem_actor.model.events import Event, EventsDropped
+from stem_actor.model.verdict import Verdict
 from stem_actor.observe.reading import EVENTS
 from stem_actor.observe.stream import EventStream
 from stem_actor.observe.subscription import Subscription
@@ -67,7 +68,7 @@ def _facts(event: Event) -> dict[str, object]:
         value = getattr(event, field.name)
         if isinstance(value, datetime):
             value = value.isoformat()
-        elif isinstance(value, TaskError):
+        elif isinstance(value, TaskError | Verdict):
             value = value.to_wire()
         facts[field.name] = value
     return facts

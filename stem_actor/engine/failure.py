@@ -135,7 +135,8 @@ def _interrupted(
         case "revoked":  # the supervisor knows who asked for it, and in which words
             return Report(Kind.STOPPED, pack_value(_verdict(context, "revoked")))
         case "drain" if not delivery.flags & ACKS_EARLY:
-            return Report(Kind.HANDED_BACK, b"")
+            verdict = pack_value(_verdict(context, "collateral"))
+            return Report(Kind.HANDED_BACK, verdict)
         case "drain":
             error = _error_of(exc)
             return _failed(context, error, FailReason.LOST.value, verdict="collateral")

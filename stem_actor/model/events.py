@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from stem_actor.model.error import TaskError
 from stem_actor.model.state import TaskState
+from stem_actor.model.verdict import Verdict
 
 __all__ = [
     "Event",
@@ -178,11 +179,15 @@ class TaskReplayed(TaskEvent):
     Attributes:
         reason: ``"crashed"``: the worker died by itself, ``"collateral"``: it was
             ended for another reason.
+        verdict: How that start has ended; told here alone, as another one follows.
+            Of what it left behind, ``swept``, nothing is known yet. None: it cannot
+            be read.
     """
 
     signal: ClassVar[str] = "task-replayed"
 
     reason: Literal["crashed", "collateral"]
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +197,7 @@ class TaskTimeout(TaskEvent):
 
     Attributes:
         level: ``"soft"``: it is being interrupted, unless ``soft_limit="event"``;
-            ``"hard"``: it is being ended.
+            ``"hard"``: it has been ended, and an error follows.
         limit: Seconds, with what ``extend_limit`` had added; None: its ``deadline``
             had come.
     """

@@ -35,7 +35,9 @@ from stem_actor.model.events import (
     WorkerStopping,
 )
 from stem_actor.model.state import TaskState
+from stem_actor.model.verdict import Verdict
 from stem_actor.payload.encoder_registry import TaskPayloadEncoderRegistry
+from stem_actor.payload.wire import unpack
 from stem_actor.ring.core import Fault
 from stem_actor.ring.news import NO_WORKER, News, NewsType, unpack_news
 from stem_actor.ring.producer import Kind
@@ -168,6 +170,7 @@ class EventReader:
                 crashed: Literal["crashed", "collateral"] = "crashed"
                 is_ours = news.kind == Fault.COLLATERAL
                 facts["reason"] = "collateral" if is_ours else crashed
+                facts["verdict"] = _verdict_in(news.payload)
             case NewsType.TIMEOUT:
                 facts["level"] = "hard" if news.kind else "soft"
                 facts["limit"] = news.value / 1e9 if news.value else None
@@ -223,6 +226,15 @@ class EventReader:
             oom=wire["oom"],
             reason=wire["reason"],
         )
+
+
+def _verdict_in(payload: bytes) -> Verdict | None:
+    """Return the verdict in *payload*, the words of a worker at times."""
+    try:
+        wire = unpack(payload)
+        return Verdict.from_wire(wire) if isinstance(wire, dict) else None
+    except (PayloadError, TypeError, ValueError):
+        return None
 
 
 def _cancellation(payload: bytes) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from stem_actor.errors import RingError
 from stem_actor.ring.native import Status, ffi, lib, raise_for
-from stem_actor.ring.numbers import EventType, Fault, State
+from stem_actor.ring.numbers import EventType, Fault, Held, Mark, State
 from stem_actor.ring.segment import Segment, create_segment
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Event",
     "EventType",
     "Fault",
+    "Held",
+    "Mark",
     "SlotView",
     "State",
     "create_core",
@@ -84,6 +86,11 @@ class SlotView(NamedTuple):
     def finished_ns(self) -> int:
         """Wall time of the end; 0: it has not ended."""
         return self.stamp if self.state == State.FINISHED else 0
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether it has been revoked while it ran, and has not ended yet."""
+        return self.state != State.FINISHED and bool(self.marks & Mark.FORBIDDEN)
 
     @property
     def own_limits_ns(self) -> tuple[int, int]:

@@ -169,6 +169,14 @@ class Mailbox:
         rc = lib.sa_soft_open(self.handle, signo, wake_fd)
         raise_for(rc, "installing the soft limit")
 
+    def open_words(self, signo: int, all_signo: int, fd: int) -> None:
+        """
+        Have the handler of *signo* name the start whose last words it writes, and
+        call that of *all_signo*, too.
+        """
+        rc = lib.sa_words_open(self.handle, signo, all_signo, fd)
+        raise_for(rc, "installing the last words")
+
     @staticmethod
     def is_armed(signo: int, last_signo: int) -> bool:
         """Unblock these signals; whether the first still has the handler in C."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["EventType", "Fault", "State"]
+__all__ = ["EventType", "Fault", "Held", "Mark", "State"]
 
 
 class State:
@@ -31,6 +31,7 @@ class Fault:
     REVOKED: Final = 5
     CORRUPT: Final = 6
     CPU: Final = 7
+    SOFT: Final = 8
 
 
 class EventType:
@@ -48,3 +49,17 @@ class EventType:
     WATCHED: Final = 10
     DRIVEN: Final = 11
     TIED: Final = 12
+
+
+class Held:
+    """The numbers of ``enum sa_held``: how a start that is HELD came to its end."""
+
+    LOST: Final = 0
+    BEFORE: Final = 1
+    TOLD: Final = 2
+
+
+class Mark:
+    """Those bits of ``enum sa_mark`` that Python looks at."""
+
+    FORBIDDEN: Final = 128

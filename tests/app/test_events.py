@@ -165,6 +165,11 @@ def test_a_killed_worker_is_told_of_and_so_is_the_replay_of_its_task(
     assert (died.signal_number, died.reason) == (signal.SIGKILL, None)
     [replayed] = of_type(seen, TaskReplayed)
     assert (replayed.reason, replayed.attempt, replayed.starts) == ("crashed", 0, 1)
+    verdict = replayed.verdict
+    assert verdict is not None
+    assert (verdict.reason, verdict.signal) == ("crashed", signal.SIGKILL)
+    assert (verdict.pid, verdict.worker) == (started.pid, started.worker)
+    assert verdict.wall_s is not None
     assert [it.starts for it in of_type(seen, TaskStarted)] == [2]
     ended = [(it.starts, it.state) for it in of_type(seen, TaskRunEnded)]
     assert ended == [(1, TaskState.QUEUED), (2, TaskState.SUCCEEDED)]

@@ -205,7 +205,7 @@ class Scenario:
         for event in self.arena.events():
             key = (event.slot, event.gen)
             if event.type == Told.HELD:
-                self.armed(SUPERVISOR, partial(lib.sa_core_release, core, *key))
+                self.armed(SUPERVISOR, partial(lib.sa_core_release, core, *key, b"", 0))
             elif event.type == Told.DEAD_LETTER:
                 self.armed(SUPERVISOR, partial(lib.sa_core_dead_lettered, core, *key))
 

@@ -35,10 +35,10 @@ MUTANTS = (
     Mutant(
         "lost start: cell before slot word",
         "sa_recover.c",
-        "    sa_core_hold(core, number, why);\n",
+        "    sa_core_hold(core, number, why, SA_HELD_LOST);\n",
         "    sa_store_release(&actor->cells[cell], 0);\n"
         '    SA_CP("mutant");\n'
-        "    sa_core_hold(core, number, why);\n",
+        "    sa_core_hold(core, number, why, SA_HELD_LOST);\n",
     ),
     Mutant(
         "outcome: cell before slot word",

@@ -50,6 +50,7 @@ class Fault(IntEnum):
     NONE = 0
     CRASH = 1
     COLLATERAL = 2
+    HARD = 3
     CORRUPT = 6
 
 

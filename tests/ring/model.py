@@ -44,6 +44,7 @@ class Fate:
     ending: Kind | None = None
     wake_ns: int = 0
     replies: int = 0
+    revoked: bool = False
 
     def start(self, worker: int, grant: Any) -> None:
         """A worker took it."""
@@ -54,6 +55,12 @@ class Fate:
         assert self.outcome is not None
         kind, delay_ns = self.outcome
         self.outcome = None
+        if self.revoked and kind is not Kind.SUCCEEDED:
+            if kind is Kind.UNKNOWN:  # not a start
+                self.finish(Kind.CANCELLED)
+            else:
+                self.lose(own=False)
+            return
         if kind is Kind.UNKNOWN:
             self.life = Life.PARKED
             return
@@ -69,8 +76,9 @@ class Fate:
         """The start ended with its worker."""
         self.life = Life.HELD
         self.starts += 1
-        self.crashes += own
-        self.collaterals += not own
+        if not self.revoked:
+            self.crashes += own
+            self.collaterals += not own
 
     def finish(self, kind: Kind) -> None:
         """The task has ended."""

@@ -71,7 +71,7 @@ def test_after_three_collaterals_a_task_runs_alone(arena_of: Make) -> None:
         arena.crash_worker(0)  # no coroutine was marked: nobody's crash
         slot = arena.find(suspect.id)
         assert slot is not None
-        lib.sa_core_release(arena.core, slot.number, slot.gen)
+        lib.sa_core_release(arena.core, slot.number, slot.gen, b"", 0)
     lib.sa_core_pause(arena.core, b"default", 7, 1)
     producer.submit(Task(queue="other"), [b""] * 3)
     worker = arena.start_worker(0)
@@ -128,7 +128,7 @@ def test_a_scribbled_outbox_costs_its_worker_and_nobody_else(
     assert told == [0]
     assert slot is not None
     assert (slot.state, slot.starts, slot.crashes) == (State.HELD, 1, 1)
-    assert lib.sa_core_release(arena.core, slot.number, slot.gen) == lib.SA_OK
+    assert lib.sa_core_release(arena.core, slot.number, slot.gen, b"", 0) == lib.SA_OK
     worker = arena.start_worker(0)
     arena.settle()
     assert worker.report(worker.take(), Kind.SUCCEEDED) == lib.SA_OK
@@ -269,7 +269,7 @@ def test_a_late_outcome_of_an_older_start_is_dropped(arena_of: Make) -> None:
     arena.crash_worker(0)
     slot = arena.find(accepted.id)
     assert slot is not None
-    lib.sa_core_release(arena.core, slot.number, slot.gen)
+    lib.sa_core_release(arena.core, slot.number, slot.gen, b"", 0)
     again = arena.start_worker(0)
     arena.settle()
     fresh = again.take()
@@ -338,6 +338,6 @@ def test_nothing_answers_for_a_row_that_is_not_there(arena_of: Make) -> None:
     assert lib.sa_core_worker_died(core, 99, Fault.CRASH, NONE) == lib.SA_INVALID
     assert lib.sa_core_worker_live(core, 99, 1, 0, -1) == lib.SA_INVALID
     assert lib.sa_core_detach_producer(core, 99) == lib.SA_INVALID
-    assert lib.sa_core_release(core, 5000, 0) == lib.SA_STALE
+    assert lib.sa_core_release(core, 5000, 0, b"", 0) == lib.SA_STALE
     assert lib.sa_core_revoke(core, 5000, 0, b"", 0) == lib.SA_STALE
     assert lib.sa_core_watch(core, 5000) == lib.SA_INVALID

@@ -10,7 +10,7 @@ from stem_actor._core import ffi, lib
 from stem_actor.ring.news import News, NewsType, split_news, unpack_news
 
 from .harness import EPOCH, MS, SECOND, Arena
-from .memory import Fault, Kind
+from .memory import Fault, Kind, Told
 from .peers import Task
 
 Make = Callable[..., Arena]
@@ -140,11 +140,35 @@ def test_a_timeout_is_told_behind_its_start_however_late_that_says_so(
 
     seen = news(arena)
 
-    assert [it.type for it in seen] == [T.RECEIVED, T.STARTED, T.TIMEOUT, T.TIMEOUT]
-    assert [(it.kind, it.value) for it in seen[2:]] == [
-        (SOFT, 10 * MS),
-        (HARD, 20 * MS),
-    ]
+    assert [it.type for it in seen] == [T.RECEIVED, T.STARTED, T.TIMEOUT]
+    assert (seen[2].kind, seen[2].value) == (SOFT, 10 * MS)
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_a_hard_timeout_is_told_once_it_has_ended_the_start_and_not_before(
+    arena_of: Make, returns: bool
+) -> None:
+    arena = arena_of(workers=1)
+    listen(arena)
+    _, producer = arena.connect()
+    producer.submit(Task(hard_ns=20 * MS))
+    worker = arena.start_worker(0)
+    arena.settle()
+    grant = worker.take()
+    worker.report(grant, STARTED)
+    arena.step()
+    arena.step(21 * MS)
+    assert [it.type for it in arena.events()] == [Told.HARD]
+    before = told(arena)
+    if returns:  # in the time between the kill and its death
+        worker.report(grant, Kind.SUCCEEDED)
+
+    arena.crash_worker(0, Fault.HARD, grant.slot)
+
+    seen = news(arena)
+    after = [T.SUCCEEDED, T.RUN_ENDED] if returns else [T.TIMEOUT]
+    assert (before, [it.type for it in seen]) == ([T.RECEIVED, T.STARTED], after)
+    assert returns or (seen[0].kind, seen[0].value) == (HARD, 20 * MS)
 
 
 def test_no_timeout_is_told_of_a_start_whose_outcome_was_there(
@@ -246,7 +270,7 @@ def test_a_start_that_dies_with_its_worker_is_told_before_the_verdict_on_it(
     lost = told(arena)
     which = (arena.core, slot.number, slot.gen)
     {
-        "release": lambda: lib.sa_core_release(*which),
+        "release": lambda: lib.sa_core_release(*which, b"verdict", 7),
         "retry": lambda: lib.sa_core_retry(*which, MS, b"why", 3),
         "fail": lambda: lib.sa_core_settle_held(*which, Kind.FAILED, b"why", 3, 1),
         "cancel": lambda: lib.sa_core_settle_held(*which, Kind.CANCELLED, b"why", 3, 0),

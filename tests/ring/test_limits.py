@@ -10,7 +10,7 @@ import pytest
 from stem_actor._core import ffi, lib
 
 from .harness import MS, SECOND, Arena
-from .memory import Kind, State, Told
+from .memory import Fault, Kind, State, Told
 from .peers import Producer, ScriptedWorker, Task
 
 Make = Callable[..., Arena]
@@ -215,7 +215,7 @@ def test_a_start_that_has_stopped_waits_for_the_verdict(arena_of: Make) -> None:
     (held,) = [it for it in arena.events() if it.type == Told.HELD]
     slot = arena.slot(held.slot)
     assert slot.state is State.HELD
-    assert (held.a, held.b) == (lib.SA_FAULT_REVOKED, 0)
+    assert (held.a, held.b) == (lib.SA_FAULT_REVOKED, lib.SA_HELD_TOLD)
     assert (slot.starts, slot.attempt, slot.crashes) == (1, 0, 0)
 
 
@@ -230,6 +230,32 @@ def test_an_ending_after_a_stop_is_not_heard(arena_of: Make) -> None:
 
     assert producer.drain() == []
     assert [it.state for it in arena.live_slots()] == [State.HELD]
+
+
+@pytest.mark.parametrize("fault", [Fault.HARD, Fault.CRASH, Fault.COLLATERAL])
+def test_all_that_were_past_their_hard_limit_at_a_death_have_ended_for_it(
+    arena_of: Make, fault: Fault
+) -> None:
+    arena = arena_of(workers=1, concurrency=3)
+    _, producer = arena.connect()
+    worker = arena.start_worker(0)
+    producer.submit(Task(hard_ns=20 * MS))
+    producer.submit(Task(hard_ns=25 * MS))
+    producer.submit(Task(hard_ns=90 * MS))
+    arena.settle()
+    grants = [worker.take() for _ in range(3)]
+    arena.step()
+    arena.step(30 * MS)
+    arena.events()
+
+    arena.crash_worker(0, fault, grants[0].slot)
+
+    held = {it.slot: it.a for it in arena.events() if it.type == Told.HELD}
+    assert [held[it.slot] for it in grants] == [
+        Fault.HARD,
+        Fault.HARD,
+        Fault.COLLATERAL,
+    ]
 
 
 # --- meters and gaps

@@ -6,10 +6,7 @@ import os
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    precondition,
-    rule,
-)
+from hypothesis.stateful import precondition, rule
 from stem_actor._core import ffi, lib
 
 from .claims import group, rate, unique
@@ -28,23 +25,15 @@ CLAIMS = {
 }
 ENDINGS = (Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED)
 
+#: Of a task without any of them.
+_NO_TIMES = {"delay_ns": 0, "expires_ns": 0, "hard_ns": 0}
+
 workers = st.integers(0, WORKERS - 1)
 picks = st.integers(0, 2**16)
 
 
 class Core(WatchedCore):
     """Rules act on the core and on the model; the invariants compare the two."""
-
-    def teardown(self) -> None:
-        """Drain everything: no task may be left behind."""
-        if not hasattr(self, "arena"):
-            return
-        try:
-            self._drain_to_the_end()
-        finally:
-            for producer in self.producers.values():
-                producer.close()
-            self.arena.close()
 
     # --- producers -----------------------------------------------------------
 
@@ -209,6 +198,19 @@ class Core(WatchedCore):
         self._toll(fate)
         fate.start(worker, grant)
 
+    @rule(worker=workers, is_revoked=st.booleans())
+    def begin(self, worker: int, is_revoked: bool) -> None:
+        """A task is there, and a worker takes it: what chance alone seldom brings."""
+        if not self.book.at(Life.WAITING):
+            self.submit(pick=0, queue="a", priority=0, count=2, limits=(), **_NO_TIMES)
+        if worker not in self.arena.workers:
+            self.arena.start_worker(worker)
+        self._step()
+        self.take(worker=worker)
+        if is_revoked and self.book.at(Life.RUNNING):
+            self.forbid(pick=0)
+
+    @precondition(lambda self: self.book.at(Life.RUNNING))
     @rule(
         worker=workers,
         kind=st.sampled_from([*ENDINGS, Kind.SUCCEEDED, Kind.RETRY, Kind.UNKNOWN]),
@@ -273,8 +275,11 @@ class Core(WatchedCore):
         key = (slot.number, slot.gen)
         assert key in self.told, "nobody was told of this lost start"
         self.told.discard(key)
-        if verdict == "release":
-            rc = lib.sa_core_release(core, *key)
+        if fate.revoked:  # whatever else is asked for
+            rc = lib.sa_core_settle_held(core, *key, Kind.CANCELLED, b"why", 3, 0)
+            fate.finish(Kind.CANCELLED)
+        elif verdict == "release":
+            rc = lib.sa_core_release(core, *key, b"", 0)
             fate.life = Life.WAITING
         elif verdict == "fail":
             rc = lib.sa_core_settle_held(core, *key, Kind.FAILED, b"lost", 4, 1)
@@ -301,6 +306,18 @@ class Core(WatchedCore):
         assert rc == (lib.SA_STALE if started else lib.SA_OK)
         if not started:
             fate.finish(Kind.CANCELLED)
+
+    @precondition(lambda self: self.book.at(Life.RUNNING, Life.REPORTED))
+    @rule(pick=picks)
+    def forbid(self, pick: int) -> None:
+        """A task that runs is revoked: from now on only its return counts."""
+        started = self.book.at(Life.RUNNING, Life.REPORTED)
+        fate = started[pick % len(started)]
+        slot = self.arena.find(fate.id)
+        assert slot is not None
+        key = (slot.number, slot.gen)
+        assert lib.sa_core_forbid(self.arena.core, *key, b"revoked", 7) == lib.SA_OK
+        fate.revoked = True
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:

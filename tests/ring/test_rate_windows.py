@@ -94,7 +94,7 @@ def test_no_window_has_too_many_and_every_task_has_its_turn(
             arena.start_worker(1)
             for event in arena.events():
                 if event.type == Told.HELD:
-                    lib.sa_core_release(arena.core, event.slot, event.gen)
+                    lib.sa_core_release(arena.core, event.slot, event.gen, b"", 0)
         arena.step()
         _one_turn(arena, step, begun, kinds)
         arena.step(naps[step % len(naps)] * MS)

@@ -237,7 +237,7 @@ def test_a_start_in_flight_when_the_supervisor_dies_counts_once(
     worker = arena.start_worker(0)
     held = [event for event in arena.events() if event.type == Told.HELD]
     for event in held:
-        lib.sa_core_release(arena.core, event.slot, event.gen)
+        lib.sa_core_release(arena.core, event.slot, event.gen, b"", 0)
     arena.settle()
 
     assert worker.take() is not None, "the second token was free"

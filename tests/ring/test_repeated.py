@@ -31,7 +31,7 @@ def test_a_start_lost_with_its_worker_is_repeated_by_the_verdict(
     assert slot is not None
     assert repeated(arena) == 0  # the verdict may be that it has failed
 
-    assert lib.sa_core_release(arena.core, slot.number, slot.gen) == lib.SA_OK
+    assert lib.sa_core_release(arena.core, slot.number, slot.gen, b"", 0) == lib.SA_OK
 
     assert repeated(arena) == 1
 

@@ -67,7 +67,7 @@ def test_a_crash_that_nobody_is_marked_for_is_that_of_a_task_run_alone(
         arena.crash_worker(0)
         slot = arena.find(accepted.id)
         assert slot is not None
-        lib.sa_core_release(arena.core, slot.number, slot.gen)
+        lib.sa_core_release(arena.core, slot.number, slot.gen, b"", 0)
 
     slot = arena.find(accepted.id)
     assert slot is not None

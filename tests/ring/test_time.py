@@ -104,7 +104,7 @@ def test_a_held_task_does_not_expire_while_its_verdict_is_owed(arena_of: Make) -
     slot = arena.find(accepted.id)
     assert slot is not None
     assert slot.state is State.HELD
-    lib.sa_core_release(arena.core, slot.number, slot.gen)
+    lib.sa_core_release(arena.core, slot.number, slot.gen, b"", 0)
     arena.settle()
     assert [reply.kind for reply in producer.drain()] == [Kind.CANCELLED]
 

@@ -19,6 +19,17 @@ LIMITS = {"rate": (2, 50 * MS), "group": (3, 70 * MS)}
 class WatchedCore(RuleBasedStateMachine):
     """A core, its model, and the invariants; the rules are the test's."""
 
+    def teardown(self) -> None:
+        """Drain everything: no task may be left behind."""
+        if not hasattr(self, "arena"):
+            return
+        try:
+            self._drain_to_the_end()
+        finally:
+            for producer in self.producers.values():
+                producer.close()
+            self.arena.close()
+
     @initialize(concurrency=st.sampled_from([1, 2]), at=st.sampled_from([0, -4096]))
     def open(self, concurrency: int, at: int) -> None:
         """Start with one producer, near the wrap of its positions or not."""

@@ -86,6 +86,31 @@ def test_the_main_thread_is_told_once_where_it_is_among_all(file: Path) -> None:
     assert read_last_words(file).end == OTHER + own
 
 
+def test_stacks_before_a_kill_are_kept_by_start_and_are_not_those_of_a_crash(
+    file: Path,
+) -> None:
+    file.write_bytes(
+        b"--- last words of 80010000000000ff\nin the first\n--- end ---\n"
+        b"Fatal Python error: in another\n"
+    )
+
+    found = read_last_words(file)
+
+    assert found.last == {bytes.fromhex("80010000000000ff"): "in the first\n"}
+    assert found.end == "Fatal Python error: in another\n"
+
+
+def test_stacks_that_were_cut_off_by_the_kill_are_their_starts_all_the_same(
+    file: Path,
+) -> None:
+    file.write_bytes(b"--- last words of 8001000000000001\nin the fir")
+
+    found = read_last_words(file)
+
+    assert found.last == {bytes.fromhex("8001000000000001"): "in the fir"}
+    assert found.end is None
+
+
 def test_a_fresh_process_starts_with_an_empty_file(file: Path) -> None:
     with words_in(file) as words:
         words.write("of the one before")
@@ -140,7 +165,9 @@ def test_whatever_lies_there_is_read_without_an_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     file = tmp_path_factory.mktemp("wild") / "words"
-    file.write_bytes(b"--- soft limit of " + data + b"--- end ---\n" + data)
+    file.write_bytes(
+        b"--- soft limit of " + data + b"--- end ---\n--- last words of " + data
+    )
 
     found = read_last_words(file)
 

@@ -20,7 +20,7 @@ from stem_actor.actor.supervisor.station import Station
 from stem_actor.actor.supervisor.statuses import list_statuses, status_of
 from stem_actor.errors import StemError
 from stem_actor.ring.claimed import locate
-from stem_actor.ring.core import Fault, State
+from stem_actor.ring.core import Fault, SlotView, State
 from stem_actor.ring.mailbox import Stop
 from stem_actor.ring.native import Status, ffi, lib
 
@@ -48,16 +48,22 @@ def _status(station: Station, request: Request) -> Answer:
 
 
 def _revoke(station: Station, request: Request) -> Answer:
-    """Cancel what has not started; with ``terminate`` also end what runs."""
+    """
+    Cancel what has not started; with ``terminate`` also end what runs.
+
+    Raises:
+        StemError: If there is no room to keep the reason until it has ended.
+    """
     core = station.core
     task_id = task_id_in(request)
-    slot = locate(core, task_id)
     reason = text_in(request, "reason", default="revoked", most=_REASON_MAX)
-    payload = msgspec.msgpack.encode({"reason": reason})
-    if slot is None:
+    if locate(core, task_id) is None:
         return {"revoked": _revoke_submitted(station, task_id, reason)}
-    if slot.state == State.FINISHED:
+    station.pump()  # an outcome that has been committed stands
+    slot = locate(core, task_id)
+    if slot is None or slot.state == State.FINISHED:
         return {"revoked": False}
+    payload = msgspec.msgpack.encode({"reason": reason})
     terminate = bool(request.get("terminate"))
     if slot.state == State.DRIVEN:
         parts = station.canvases.revoke(slot, reason)
@@ -75,7 +81,7 @@ def _revoke_one(
     """Cancel a task that has a slot; False: it runs and is left alone, or has ended."""
     core = station.core
     slot = core.find(task_id)
-    if slot is None:
+    if slot is None or slot.state == State.FINISHED:
         return False
     rc = lib.sa_core_revoke(
         core.handle, slot.number, slot.gen, ffi.from_buffer(payload), len(payload)
@@ -83,11 +89,27 @@ def _revoke_one(
     if rc == Status.OK:
         station.pump()
         return True
-    start = station.limits.start_of(core.slot(slot.number)) if terminate else None
+    if slot.is_revoked or not terminate:
+        return slot.is_revoked
+    return _revoke_started(station, core.slot(slot.number), payload)
+
+
+def _revoke_started(station: Station, slot: SlotView, payload: bytes) -> bool:
+    """Forbid a start to go on: first in the ring, where no crash forgets it."""
+    start = station.limits.start_of(slot)
     if start is None:
         return False
+    handle, size = station.core.handle, len(payload)
+    rc = lib.sa_core_forbid(handle, slot.number, slot.gen, payload, size)
+    if rc == Status.FULL:
+        raise StemError(
+            "the arena has no room to keep the reason of the revoke",
+            hint="try again with a shorter one, or raise arena_bytes",
+        )
+    if rc != Status.OK:
+        return False
     station.limits.interrupt(
-        start, Stop.REVOKED, grace_s=_GRACE_S, fault=Fault.REVOKED, reason=reason
+        start, Stop.REVOKED, grace_s=_GRACE_S, fault=Fault.REVOKED, reason="revoked"
     )
     return True
 

@@ -10,11 +10,13 @@ from typing import Final
 from stem_actor.actor.supervisor.cause import Cause
 from stem_actor.actor.supervisor.member import Member
 from stem_actor.actor.supervisor.oom import OomWatch
+from stem_actor.actor.tree.signals import LAST_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.actor.tree.verbs import Message
 from stem_actor.actor.worker.last_words import read_last_words
 from stem_actor.clock import Clock
-from stem_actor.ring.core import Fault
+from stem_actor.ring.core import NO_SLOT, Core, Fault
 from stem_actor.ring.directory import RingDirectory
+from stem_actor.ring.mailbox import Stop
 from stem_actor.ring.native import ffi, lib
 
 __all__ = ["Autopsy"]
@@ -31,6 +33,35 @@ class Autopsy:
         self._directory = directory
         self._clock = clock
         self._ooms = OomWatch()
+
+    @staticmethod
+    def blame(member: Member, core: Core, status: int | None) -> tuple[int, int]:
+        """
+        Return the ``Fault`` of a death, and the slot that it was for; ``NO_SLOT``: all.
+
+        Args:
+            member: The worker; what it ran is in ``began_ns``.
+            core: Not yet told.
+            status: How it ended, if that is known.
+        """
+        if member.kill_fault:
+            return member.kill_fault, member.kill_slot
+        for doom in member.doomed.values():  # its last words have killed it
+            member.kill_fault, member.kill_slot = doom.fault, doom.slot
+            member.kill_reason = doom.reason
+            return doom.fault, doom.slot
+        number = None
+        if status is not None and os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+        if not member.is_signalled or number not in (SOFT_SIGNAL, LAST_WORDS_SIGNAL):
+            # In a worker of one task at a time what was started is what crashed; the
+            # core tells the starts of a concurrent one apart by the coroutine's cell.
+            return Fault.CRASH, NO_SLOT
+        for slot, starts, stop in member.asked.values():
+            is_on = slot in member.began_ns and core.slot(slot).starts == starts
+            if is_on and stop == Stop.SOFT and number == SOFT_SIGNAL:
+                return Fault.SOFT, slot
+        return Fault.COLLATERAL, NO_SLOT
 
     def cause_of(self, member: Member, message: Message) -> Cause:
         """Return the cause of the death of *member* that *message* tells of."""
@@ -55,7 +86,7 @@ class Autopsy:
             began_ns=dict(member.began_ns),
             past_soft=frozenset(member.past_soft.values()),
             ended_ns=self._clock.monotonic_ns(),
-            limit_ns=member.kill_limit_ns,
+            limits_ns=dict(member.limits_ns),
             descendants=member.descendants,
             swept=None,
         )

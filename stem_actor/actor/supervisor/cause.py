@@ -9,6 +9,7 @@ from typing import Final
 from stem_actor.actor.worker.last_words import NO_WORDS, Words
 from stem_actor.model.verdict import Reason, Verdict
 from stem_actor.ring.core import Fault, SlotView
+from stem_actor.ring.native import lib
 
 __all__ = ["SWEEP_NS", "Cause"]
 
@@ -21,6 +22,7 @@ _REASONS: Final[Mapping[int, Reason]] = {
     Fault.HARD: "hard",
     Fault.MEMORY: "memory",
     Fault.CPU: "cpu",
+    Fault.SOFT: "soft",
     Fault.REVOKED: "revoked",
     Fault.CORRUPT: "lost",
 }
@@ -47,10 +49,9 @@ class Cause:
         began_ns: When each slot that it ran was started.
         past_soft: Slot and number of starts whose soft limit had passed.
         ended_ns: When it was found dead.
-        limit_ns: When the limit had passed that it was killed for.
+        limits_ns: By slot, when the limit of a start had passed.
         descendants: Its processes when we killed it.
         swept: How many of them the guardian has killed; None: it has not said yet.
-        facts: What the worker itself has reported of the start.
     """
 
     is_known: bool = True
@@ -68,15 +69,14 @@ class Cause:
     began_ns: dict[int, int] = field(default_factory=dict)
     past_soft: frozenset[tuple[int, int]] = frozenset()
     ended_ns: int = 0
-    limit_ns: int | None = None
+    limits_ns: Mapping[int, int] = field(default_factory=dict)
     descendants: tuple[str, ...] = ()
     swept: int | None = 0
-    facts: Mapping[str, object] | None = None
 
-    @property
-    def stack(self) -> str | None:
-        """Every thread at the end, if the worker could still say so."""
-        return self.words.end
+    def stack_of(self, slot: SlotView) -> str | None:
+        """Every thread at the end of a start, if the worker could still say so."""
+        name = lib.sa_words_name(slot.number, slot.gen, slot.starts)
+        return self.words.last.get(int(name).to_bytes(8)) or self.words.end
 
     def is_whole(self, now_ns: int) -> bool:
         """Whether everything is known that will be known of this death."""
@@ -84,12 +84,13 @@ class Cause:
 
     def verdict(self, slot: SlotView) -> Verdict:
         """Return the verdict on the start of *slot*, which is HELD."""
-        reason = _REASONS.get(slot.fault, "lost") if self.is_known else "lost"
-        if self.facts is not None:  # it has stopped by itself, because it was told to
-            return Verdict.from_wire({**self.facts, "reason": reason})
+        # Whoever ended it, and knows, a revoked start was ended for that.
+        is_told = self.is_known or slot.fault == Fault.REVOKED
+        reason = _REASONS.get(slot.fault, "lost") if is_told else "lost"
         soft = self.words.soft.get(slot.task_id + slot.starts.to_bytes(4))
         began = self.began_ns.get(slot.number)
-        late = None if self.limit_ns is None else self.ended_ns - self.limit_ns
+        limit_ns = self.limits_ns.get(slot.number)
+        late = None if limit_ns is None else self.ended_ns - limit_ns
         return Verdict(
             reason=reason,
             # C code that never returned to Python has left no stack of it.

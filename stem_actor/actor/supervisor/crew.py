@@ -200,7 +200,7 @@ class Crew:
         member = self.members[message.worker]
         if message.pid != member.pid or message.incarnation != member.incarnation:
             return
-        self._bury(member)
+        self._bury(member, message.value)
         cause = self._autopsy.cause_of(member, message)
         had_task = bool(member.held)
         self._unswept[member.pid] = cause
@@ -221,22 +221,22 @@ class Crew:
         self._unswept.pop(pid, None)
 
     def _on_pidfd(self, member: Member) -> None:
+        self._loop.remove_reader(member.pidfd)
+        if member.is_signalled and not member.kill_fault and not member.doomed:
+            member.phase = Phase.DYING  # by a signal of ours? DIED tells
+            return
         self._bury(member)
 
-    def _bury(self, member: Member) -> None:
+    def _bury(self, member: Member, status: int | None = None) -> None:
         """The process is dead, the fence done: drain, classify, let others go on."""
         if member.is_buried:
             return
         member.is_buried = True
         member.phase = Phase.DYING
         self._loop.remove_reader(member.pidfd)
-        # In a worker of one task at a time what was started is what crashed; the
-        # started slots of a concurrent one are told apart by the coroutine's cell.
-        fault = member.kill_fault or Fault.CRASH
         member.began_ns = self._running(member)
-        lib.sa_core_worker_died(
-            self._core.handle, member.index, fault, member.kill_slot
-        )
+        fault, slot = self._autopsy.blame(member, self._core, status)
+        lib.sa_core_worker_died(self._core.handle, member.index, fault, slot)
         self._claim(member)
         self._core.worker_rows[member.index].state = 0
         self._balance()
@@ -266,7 +266,9 @@ class Crew:
             return
         if member.kill_fault == Fault.NONE:
             member.kill_fault, member.kill_slot = fault, slot
-            member.kill_reason, member.kill_limit_ns = reason, limit_ns
+            member.kill_reason = reason
+            if limit_ns is not None:
+                member.limits_ns[slot] = limit_ns
             member.kill_ns = self._clock.monotonic_ns()
             member.descendants = descendants_of(member.pid)
             self.unkillable.expect_death(member)
@@ -389,7 +391,7 @@ class Crew:
 
     def _count_idle_death(self, cause: Cause) -> None:
         now = self._clock.monotonic_ns()
-        words = (cause.stack or "").strip().splitlines()
+        words = (cause.words.end or "").strip().splitlines()
         self.last_error = words[-1] if words else f"signal {cause.signal}"
         pause_ns = self._budget.spend(now)
         if pause_ns:

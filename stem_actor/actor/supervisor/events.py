@@ -199,7 +199,7 @@ class EventHub:
             kind = NewsType.WORKER_STOPPING if is_leaving else NewsType.WORKER_READY
             if is_leaving:
                 payload = msgspec.msgpack.encode(member.leaving_for or "stop")
-        elif cause.exit_status == 0:
+        elif cause.exit_status == 0 and not member.held:  # not in the middle of a task
             kind = NewsType.WORKER_STOPPED
         else:
             kind = NewsType.WORKER_DIED

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from stem_actor.actor.supervisor.cause import Cause
+from stem_actor.actor.supervisor.revocation import revocation_in
 from stem_actor.actor.tree.config import SupervisorConfig
 from stem_actor.clock import Clock
 from stem_actor.engine.head import meters_of, policy_of
 from stem_actor.engine.wish import NO_WISH, Wish, wish_of
 from stem_actor.model.ending import (
-    Cancel,
     Ending,
     Fail,
     Lost,
     OutOfMemory,
     Replay,
     Retry,
-    Revoked,
     TimedOut,
 )
 from stem_actor.model.error import TaskError
 from stem_actor.model.verdict import VERDICT, Verdict
+from stem_actor.payload.wire import pack_value
 from stem_actor.policy.retry import Situation, decide
 from stem_actor.policy.strategy import ExponentialJitterRetryStrategy
 from stem_actor.ring.core import Core, Fault, SlotView
@@ -57,15 +58,19 @@ class Judge:
 
         The decision is pure (``policy.decide``); only its execution is here.
         """
+        if slot.fault == Fault.REVOKED:
+            return self._cancel(slot, cause)
         head = unpack_record(self._core.record(slot)).head
         ending = _ending(slot, head, cause, self._clock.wall_ns())
-        # A revoked start has put its own facts where the last error was.
-        has_wish = slot.attempt and slot.fault != Fault.REVOKED
-        wish = wish_of(self._core.outcome(slot)) if has_wish else NO_WISH
+        wish = wish_of(self._core.outcome(slot)) if slot.attempt else NO_WISH
         policy = wish.load_policy() if wish.load_policy else policy_of(head)
         outcome = decide(ending, policy, self._situation(slot, head, wish))
         if isinstance(outcome, Replay):
-            rc = lib.sa_core_release(self._core.handle, slot.number, slot.gen)
+            # At once: what it left is still being swept up, and is not waited for.
+            told = pack_value(cause.verdict(slot).to_wire(), path="verdict")
+            rc = lib.sa_core_release(
+                self._core.handle, slot.number, slot.gen, told, len(told)
+            )
             return self._done(rc)
         if not cause.is_whole(self._clock.monotonic_ns()):
             return False  # what it left is being swept up, and belongs in the record
@@ -76,10 +81,22 @@ class Judge:
             case Fail():
                 error = _error(outcome.error, slot, verdict, cause.reason)
                 return self._settle(slot, Kind.FAILED, pack_failure(error), dead=True)
-            case Cancel():
-                payload = pack_cancellation(outcome.reason, None, verdict.to_wire())
-                return self._settle(slot, Kind.CANCELLED, payload, dead=False)
         raise AssertionError(f"no start is lost with {outcome!r}")
+
+    def _cancel(self, slot: SlotView, cause: Cause) -> bool:
+        """A start was revoked; however it has ended, its task is cancelled."""
+        if not cause.is_whole(self._clock.monotonic_ns()):
+            return False
+        revocation = revocation_in(self._core.outcome(slot))
+        verdict = cause.verdict(slot)
+        if revocation.facts is not None:  # its worker could still say how it was
+            # What it says may be anything, and is no reason not to cancel the task.
+            with suppress(TypeError, ValueError):
+                verdict = Verdict.from_wire({**revocation.facts, "reason": "revoked"})
+        payload = pack_cancellation(
+            revocation.reason, revocation.detail, verdict.to_wire()
+        )
+        return self._settle(slot, Kind.CANCELLED, payload, dead=False)
 
     def _retry(self, slot: SlotView, outcome: Retry, error: TaskError) -> bool:
         packed = pack_failure(error)
@@ -128,19 +145,20 @@ class Judge:
 
 
 def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Ending:
+    stack = cause.stack_of(slot)
+    own_soft_ns, own_hard_ns = slot.own_limits_ns
     if slot.fault == Fault.HARD and 0 < head.deadline_ns <= wall_ns:
-        return TimedOut("deadline", head.hard_ns, stack=cause.stack)
+        return TimedOut("deadline", head.hard_ns, stack=stack)
     if slot.fault == Fault.HARD:
-        limit_ns = slot.own_limits_ns[1] or head.hard_ns
-        return TimedOut("hard", limit_ns, stack=cause.stack)
+        return TimedOut("hard", own_hard_ns or head.hard_ns, stack=stack)
+    if slot.fault == Fault.SOFT:
+        return TimedOut("soft", own_soft_ns or head.soft_ns, stack=stack)
     if slot.fault == Fault.CPU:
-        return TimedOut("cpu", meters_of(head)[1] or 0, stack=cause.stack)
-    if slot.fault == Fault.MEMORY and cause.limit_ns is not None:
-        return OutOfMemory(meters_of(head)[0] or 0, stack=cause.stack)
-    if slot.fault == Fault.REVOKED:
-        return Revoked(cause.reason or "revoked")
+        return TimedOut("cpu", meters_of(head)[1] or 0, stack=stack)
+    if slot.fault == Fault.MEMORY and slot.number in cause.limits_ns:
+        return OutOfMemory(meters_of(head)[0] or 0, stack=stack)
     lost: dict[int, Lost] = {
-        Fault.MEMORY: Lost(reason="memory", signal=cause.signal, stack=cause.stack),
+        Fault.MEMORY: Lost(reason="memory", signal=cause.signal, stack=stack),
         Fault.COLLATERAL: Lost(reason="collateral"),
     }
     return lost.get(slot.fault) or Lost(
@@ -148,7 +166,7 @@ def _ending(slot: SlotView, head: TaskHead, cause: Cause, wall_ns: int) -> Endin
         signal=cause.signal,
         exit_status=cause.exit_status,
         oom=cause.oom,
-        stack=cause.stack,
+        stack=stack,
     )
 
 

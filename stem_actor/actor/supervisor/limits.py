@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from stem_actor.actor.supervisor.crew import Crew
+from stem_actor.actor.supervisor.member import Doom
 from stem_actor.actor.tree.signals import LAST_WORDS_SIGNAL, SOFT_SIGNAL
 from stem_actor.clock import Clock
 from stem_actor.ring.core import Core, Event, EventType, Fault, SlotView, State
 from stem_actor.ring.mailbox import Stop
-from stem_actor.ring.native import Status, lib
+from stem_actor.ring.native import Status, ffi, lib
 from stem_actor.ring.record import SOFT_EVENT, unpack_record
 
 __all__ = ["Limits", "Start"]
 
 #: The last words go before the kill, when a crash of the dump changes nothing any more.
-_LAST_WORDS_S: Final = 0.02
+#: The kill waits until they are written, and no longer than the second.
+_LOOK_S: Final = 0.001
+_LAST_WORDS_NS: Final = 20_000_000
 _LOW: Final = 0xFFFFFFFF
 
 
@@ -48,8 +49,7 @@ class Limits:
         self._crew = crew
         self._clock = clock
         self._loop = loop
-        #: Why a start was asked to stop, for the record: by slot and generation.
-        self._reasons: dict[tuple[int, int], str] = {}
+        self._name: Any = ffi.new("uint64_t *")
 
     def on_limit(self, event: Event) -> None:
         """Act on a time limit; the low half of ``event.a`` is the cell of its start."""
@@ -98,7 +98,6 @@ class Limits:
         Ask *start* to stop, as at a soft limit; if it still runs after *grace_s*, end
         it for *fault*.
         """
-        self._reasons[start.slot, start.gen] = reason
         self._send(start, stop)
         limit_ns = None if fault in _OURS else self._clock.monotonic_ns()
         self._loop.call_later(grace_s, self._end_late, start, fault, reason, limit_ns)
@@ -106,17 +105,27 @@ class Limits:
     def end(
         self, start: Start, fault: int, *, reason: str, limit_ns: int | None = None
     ) -> None:
-        """Kill the worker of *start*, 20 ms after it was asked for its last words."""
+        """
+        Kill the worker of *start* once its last words are written, 20 ms from now at
+        most. Whatever the worker dies of meanwhile, it is for this.
+        """
         member = self._crew.members[start.worker]
         if member.pidfd < 0:
             return
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(member.pidfd, LAST_WORDS_SIGNAL)
-        self._loop.call_later(_LAST_WORDS_S, self._kill, start, fault, reason, limit_ns)
-
-    def reason_of(self, slot: int, gen: int) -> str | None:
-        """Return, once, why the start in *slot* was asked to stop."""
-        return self._reasons.pop((slot, gen), None)
+        member.doomed[start.cell] = Doom(start.slot, fault, reason)
+        if limit_ns is not None:
+            member.limits_ns[start.slot] = limit_ns
+        member.is_signalled = True
+        rc = lib.sa_words_ask(
+            member.ring.at, start.cell, member.pidfd, LAST_WORDS_SIGNAL, self._name
+        )
+        # It runs nothing more: it ends now, or leaves after a dump while it lived.
+        self._crew.recycle(member, reason)
+        if rc in (Status.OK, Status.STALE):  # STALE: it has just died
+            until_ns = self._clock.monotonic_ns() + _LAST_WORDS_NS
+            self._loop.call_later(
+                _LOOK_S, self._kill, start, int(self._name[0]), until_ns
+            )
 
     # --- inside
 
@@ -131,6 +140,8 @@ class Limits:
 
     def _send(self, start: Start, stop: int) -> bool:
         member = self._crew.members[start.worker]
+        member.asked[start.cell] = start.slot, start.starts, stop
+        member.is_signalled = True
         rc = lib.sa_soft_send(
             member.ring.at, start.cell, member.pidfd, SOFT_SIGNAL, stop
         )
@@ -141,21 +152,23 @@ class Limits:
     ) -> None:
         if self.is_running(start):
             self.end(start, fault, reason=reason, limit_ns=limit_ns)
-        else:
-            self._reasons.pop((start.slot, start.gen), None)
 
-    def _kill(
-        self, start: Start, fault: int, reason: str, limit_ns: int | None
-    ) -> None:
-        """Kill, unless the start has ended in these 20 ms."""
-        if self.is_running(start):
-            self._crew.kill(
-                self._crew.members[start.worker],
-                fault,
-                slot=start.slot,
-                reason=reason,
-                limit_ns=limit_ns,
-            )
+    def _kill(self, start: Start, name: int, until_ns: int) -> None:
+        """Kill once the words called *name* are there, unless the start has ended."""
+        member = self._crew.members[start.worker]
+        if not self.is_running(start):
+            doom = member.doomed.get(start.cell)
+            # Of one that has died with it the record is still to be made.
+            if doom is not None and doom.slot == start.slot and not member.is_buried:
+                del member.doomed[start.cell]
+                member.limits_ns.pop(start.slot, None)
+            return
+        is_said = lib.sa_words_said(member.ring.at) == name
+        if not is_said and self._clock.monotonic_ns() < until_ns:
+            self._loop.call_later(_LOOK_S, self._kill, start, name, until_ns)
+            return
+        doom = member.doomed[start.cell]
+        self._crew.kill(member, doom.fault, slot=start.slot, reason=doom.reason)
 
 
 #: What a start is ended for that is no limit of its own.

@@ -12,7 +12,7 @@ from stem_actor.engine.head import group_in
 from stem_actor.errors import PayloadError, RingCorrupt, StemError
 from stem_actor.model.rate import rate_text
 from stem_actor.ring.claimed import NO_LIMITER, duplicates_of, limit_of, locate
-from stem_actor.ring.core import SlotView, State
+from stem_actor.ring.core import Fault, SlotView, State
 from stem_actor.ring.record import GROUP_CLAIM, claims_of, unpack_record
 
 __all__ = ["list_statuses", "status_of"]
@@ -58,11 +58,17 @@ def status_of(station: Station, task_id: bytes) -> Answer | None:
         "starts": slot.starts + (state == "running"),
         "crashes": slot.crashes,
         "finishedNs": slot.finished_ns,
-        "payload": core.outcome(slot),
+        "payload": b"" if _has_reason(slot) else core.outcome(slot),
         "waiting": _waiting(station, slot, state),
         "createdNs": _created(station, slot),
         "parts": station.canvases.counts(task_id),
     }
+
+
+def _has_reason(slot: SlotView) -> bool:
+    """Whether what stands in the place of its last error is why it was revoked."""
+    is_held = slot.state == State.HELD and slot.fault == Fault.REVOKED
+    return slot.is_revoked or is_held
 
 
 def _submitted(station: Station, task_id: bytes) -> Answer | None:

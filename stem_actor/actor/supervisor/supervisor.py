@@ -32,13 +32,13 @@ from stem_actor.actor.tree import verbs
 from stem_actor.actor.tree.config import SupervisorConfig, read_config
 from stem_actor.actor.tree.verbs import Message, Verb
 from stem_actor.clock import Clock, SystemClock
-from stem_actor.errors import PayloadError, StemError
-from stem_actor.payload.wire import unpack
+from stem_actor.errors import StemError
 from stem_actor.ring.core import (
     Core,
     Event,
     EventType,
     Fault,
+    Held,
     SlotView,
     State,
     create_core,
@@ -213,23 +213,15 @@ class Supervisor:
 
     # --- what the core leaves to us
 
-    def _why(self, event: Event) -> Cause:
-        """A start that was revoked, and has stopped; or one that was held before us."""
-        reason = self.limits.reason_of(event.slot, event.gen)
-        if event.a != Fault.REVOKED or event.b:
-            return Cause(is_known=False)  # the fence is all we know of it
-        facts: object = None
-        with suppress(PayloadError):  # the worker's own words: it may say anything
-            facts = unpack(self.core.outcome(self.core.slot(event.slot)))
-        return Cause(reason=reason, facts=facts if isinstance(facts, dict) else {})
+    @staticmethod
+    def _why(event: Event) -> Cause:
+        """A start whose worker has told of its end; or one that was held before us."""
+        return Cause(is_known=event.b == Held.TOLD)
 
     def _claim(self, member: Member) -> None:
         """Note which starts the death of *member* has just cost."""
         for event in self.core.events():
-            # One that had stopped because it was told to has said so before: it is
-            # not the death that has ended it.
-            has_stopped = event.a == Fault.REVOKED != member.kill_fault
-            if event.type == EventType.HELD and not has_stopped:
+            if event.type == EventType.HELD and event.b == Held.LOST:
                 member.held.append((event.slot, event.gen))
             else:
                 self._unclaimed.append(event)

@@ -114,7 +114,7 @@ class WorkerActor:
         self._task_of = registry.by_hash
         directory = RingDirectory(Path(birth.directory), is_anonymous=True)
         self._words = LastWords(directory.last_words(birth.index))
-        self._words.arm()
+        self._words.arm(self.mailbox)
         self.interrupter = Interrupter(
             self.mailbox, birth.wake_fd, lambda at, text: self._words.keep(at.id, text)
         )
