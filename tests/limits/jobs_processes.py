@@ -259,6 +259,26 @@ def take_in_child(path: str, size: int) -> None:
     _sleep_for_ever()
 
 
+def share(size: int, count: int) -> int:
+    """Take *size* bytes, share them with *count* children for a while, and return."""
+    shared = b"x" * size
+    gate, go = os.pipe()
+    children = [_child(lambda: os.read(gate, 1)) for _ in range(count)]
+    time.sleep(0.4)  # some twenty looks of whoever measures
+    os.write(go, b"." * count)
+    for child in children:
+        os.waitpid(child, 0)
+    os.close(gate)
+    os.close(go)
+    return len(shared)
+
+
+def burn_in_child(path: str) -> None:
+    """Have a child use the processor; nobody waits for it."""
+    _child(lambda: _tell_and_spin(path))
+    _sleep_for_ever()
+
+
 def keep(size: int) -> int:
     """Keep *size* bytes that are really there, and return."""
     _kept.append(b"x" * size)
@@ -293,6 +313,11 @@ def _escape(path: str) -> None:
 def _tell_and_take(path: str, size: int) -> None:
     say(path, os.getpid())
     take(size)
+
+
+def _tell_and_spin(path: str) -> None:
+    say(path, os.getpid())
+    spin()
 
 
 def _run(path: str) -> None:
@@ -366,6 +391,8 @@ HANDLERS: Final = (
     (take, {"name": "take_unlimited", **ONCE}),
     (grow, {"name": "grow", "memory_limit": 300 * _MIB}),
     (take_in_child, {"name": "take_in_child", "memory_limit": 300 * _MIB}),
+    (share, {"name": "share", "memory_limit": 300 * _MIB}),
+    (burn_in_child, {"name": "burn_in_child", "cpu_limit": 0.3}),
     (keep, {"name": "keep"}),
     (burn, {"name": "burn", "cpu_limit": 0.5}),
 )

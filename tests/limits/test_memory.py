@@ -47,6 +47,29 @@ def test_memory_of_a_child_counts_against_the_limit_of_its_task(
     assert all_gone([int(word) for word in journal.words])
 
 
+@pytest.mark.case(50)
+def test_what_children_share_with_their_worker_counts_once(
+    limits_app: StemApp,
+) -> None:
+    args = {"size": 120 * MIB, "count": 4}
+
+    result = ended(limits_app.enqueue("share", args))
+
+    assert result.is_succeeded
+
+
+@pytest.mark.case(51)
+def test_processor_time_of_a_child_that_nobody_waits_for_counts(
+    limits_app: StemApp, journal: Journal
+) -> None:
+    verdict = verdict_of(
+        ended(limits_app.enqueue("burn_in_child", {"path": journal.path}))
+    )
+
+    assert verdict.reason == "cpu"
+    assert all_gone([int(word) for word in journal.words])
+
+
 @pytest.mark.case(51)
 @pytest.mark.parametrize("threads", [1, 4])
 def test_processor_time_of_all_threads_counts_and_c_cannot_hide_it(

@@ -11,7 +11,7 @@ import pytest
 
 from stem_actor.actor.supervisor import meters
 from stem_actor.actor.supervisor.limits import Start
-from stem_actor.actor.supervisor.meters import Meters
+from stem_actor.actor.supervisor.meters import Meters, _Metered
 from stem_actor.actor.tree.processes import footprint_of
 from stem_actor.clock import VirtualClock
 from stem_actor.ring.core import Fault
@@ -121,6 +121,6 @@ def test_a_start_over_its_own_memory_is_killed_once(
     bench = Bench()
     bench.member.kill_ns = kill_ns
 
-    bench.meters._measure(Start(0, 0, 0, 1, 0), limit, None)
+    bench.meters._measure(_Metered(Start(0, 0, 0, 1, 0), limit, None))
 
     assert bench.done == done
