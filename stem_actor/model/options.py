@@ -226,13 +226,19 @@ def _time_problems(options: TaskOptions) -> Iterator[str]:
         )
 
 
+#: The most that the head of a task has room for.
+_INTS: Final = {"max_crashes": (1 << 16) - 1, "memory_limit": (1 << 63) - 1}
+
+
 def _number_problems(options: TaskOptions) -> Iterator[str]:
-    for name in ("max_crashes", "memory_limit"):
+    for name, most in _INTS.items():
         value: object = getattr(options, name)
         if value is None and name == "memory_limit":
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             yield f"{name} must be an int >= 1, not {value!r}"
+        elif value > most:
+            yield f"{name} must be at most {most:,}, not {value!r}"
 
 
 def _wrong(check: Callable[[], object]) -> Iterator[str]:

@@ -100,6 +100,8 @@ def test_limits_are_read_in_nanoseconds() -> None:
         ({"max_retries": 2**31}, "max_retries must be in 0.."),
         ({"max_crashes": 0}, "max_crashes must be an int >= 1"),
         ({"memory_limit": 1.5}, "memory_limit must be an int >= 1"),
+        ({"memory_limit": 10**30}, "memory_limit must be at most"),
+        ({"max_crashes": 1 << 16}, "max_crashes must be at most 65,535"),
         ({"isolation": "thread"}, 'isolation must be "worker" or "fresh"'),
         ({"soft_limit": "kill"}, 'soft_limit must be "raise" or "event"'),
         ({"recovery_policy": ""}, 'recovery_policy must be "replay" or "retry"'),
