@@ -15,8 +15,12 @@ _PACKAGE: Final = str(Path(__file__).resolve().parents[2]) + "/"
 _USERS: Final = (f"{_PACKAGE}cli/", f"{_PACKAGE}testing/")
 #: What these have called is theirs to finish: msgspec drops an exception that a
 #: property raises, and the field with it.
-_PAYLOAD: Final = f"{_PACKAGE}payload/"
 _RUNNER: Final = f"{_PACKAGE}tasks/runner.py"
+_PAYLOAD: Final = (
+    f"{_PACKAGE}payload/",
+    f"{_PACKAGE}model/raising.py",
+    _RUNNER,  # what reads arguments and writes results; ``_RUNS`` are known before
+)
 _RUNS: Final = frozenset({"run", "run_with_context"})
 _STDLIB: Final = sysconfig.get_path("stdlib") + "/"
 _INSTALLED: Final = ("/site-packages/", "/dist-packages/")
