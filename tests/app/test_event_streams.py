@@ -239,6 +239,7 @@ def test_a_stop_ends_streams_after_their_last_event(app: StemApp) -> None:
     app.on(TaskCancelled)(heard.append)
     seen: list[Event] = []
     with app:
+        app.enqueue("add", {"a": 1}).result(TIMEOUT_S)  # a worker is there to stop
         stream = app.events(types=[TaskEvent, WorkerStopping])
         waiting = threading.Thread(target=lambda: seen.extend(stream))
         waiting.start()
