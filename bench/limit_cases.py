@@ -87,7 +87,7 @@ def touch(fifo: str) -> int:
 
 
 def _sleep(until: float, _diary: Diary) -> None:
-    time.sleep(until - time.monotonic())
+    time.sleep(until - time.monotonic())  # the case: a task that sleeps
 
 
 def _busy_loop(until: float, _diary: Diary) -> None:
@@ -128,7 +128,7 @@ def _swallowing(until: float, diary: Diary, what: type[BaseException]) -> None:
     told = False
     while time.monotonic() < until:
         try:
-            time.sleep(_BLINK_S)
+            time.sleep(_BLINK_S)  # the case: it sleeps again whatever it is told
         except what as error:
             if not told:
                 told = True

@@ -204,7 +204,7 @@ def _end_all() -> None:
                 pass
         if not below:
             return
-        time.sleep(0.01)
+        time.sleep(0.01)  # kills take a moment; some fork on meanwhile
 
 
 def main(name: str) -> None:

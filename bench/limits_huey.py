@@ -48,7 +48,7 @@ def _ticket(result: Any) -> Ticket:
             except TaskException as found:
                 inner = str(found).partition("(")[0]
                 return f"{type(found).__name__}({inner})"
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)  # its results can only be asked for
         return None
 
     return error

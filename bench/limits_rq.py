@@ -46,7 +46,7 @@ def _ticket(job: Any) -> Ticket:
         while (result := job.latest_result()) is None:
             if time.monotonic() > deadline:
                 return None
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)  # its results can only be asked for
         if result.type == Result.Type.SUCCESSFUL:
             return ""
         last = (result.exc_string or "").strip().splitlines()[-1:]

@@ -72,7 +72,7 @@ def loaded(url: str) -> Iterator[list[str]]:
         text=True,
     )
     try:
-        time.sleep(RAMP_S)
+        time.sleep(RAMP_S)  # until the load is a steady one
         yield said
         said.append(load.communicate(timeout=CLOSING_S)[0].strip())
     finally:

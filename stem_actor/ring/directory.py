@@ -259,7 +259,7 @@ def _holder_of(fd: int) -> int | None:
         pid = int(text) if text.isdecimal() else 0
         if pid and os.path.exists(f"/proc/{pid}"):
             return pid
-        time.sleep(_LOOK_S)
+        time.sleep(_LOOK_S)  # its holder writes its pid a moment later
     return 0
 
 

@@ -39,7 +39,7 @@ def test_a_supervisor_that_was_stopped_kills_nobody_for_the_time_it_has_missed(
         supervisor = supervisor_of(app)
 
         os.kill(supervisor, signal.SIGSTOP)
-        time.sleep(2.0)
+        time.sleep(2.0)  # the case: time that the supervisor does not see
         os.kill(supervisor, signal.SIGCONT)
 
         assert [ended(handle).is_succeeded for handle in handles] == [True, True]

@@ -85,7 +85,7 @@ def test_an_initializer_that_crashes_over_and_over_is_no_fork_storm(
     with app:
         assert eventually(lambda: "die before" in " ".join(app.health()["problems"]))
         before = len(births.read_text().split())
-        time.sleep(0.5)
+        time.sleep(0.5)  # nothing is to happen, and that has no event
         after = len(births.read_text().split())
 
     assert before < 30

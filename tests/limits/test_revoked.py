@@ -154,7 +154,7 @@ def test_at_a_limit_a_task_whose_revoke_was_granted_is_cancelled_or_has_returned
         for _ in range(50):
             spans = [dice.uniform(0.02, 0.07) for _ in range(8)]
             handles = [app.enqueue("edge", {"seconds": it}) for it in spans]
-            time.sleep(dice.uniform(0.01, 0.06))
+            time.sleep(dice.uniform(0.01, 0.06))  # the case: any instant
             granted = [handle.revoke(terminate=True) for handle in handles]
             for handle, is_granted in zip(handles, granted, strict=True):
                 status = ended(handle).status

@@ -46,4 +46,4 @@ def identify(request: Callable[..., dict[str, Any]], task_id: bytes) -> bytes:
                 f"the ring has no room as yet for the unique task {format_id(task_id)}",
                 hint="ask for handle.id later",
             )
-        time.sleep(_PAUSE_S)
+        time.sleep(_PAUSE_S)  # nobody is told when there is room

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from stem_actor.actor.supervisor.kept_file import Transaction, open_kept
 
 __all__ = ["CanvasStore", "PartEnd"]
 
@@ -49,12 +49,7 @@ class CanvasStore:
     """
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        # The file has to survive processes, not the machine: the page cache does.
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_kept(path, _SCHEMA)
 
     def begin(self, canvas: bytes, document: bytes) -> None:
         """
@@ -74,14 +69,14 @@ class CanvasStore:
         Raises:
             sqlite3.Error: If the file cannot be written.
         """
-        with self._transaction():
+        with Transaction(self._db):
             self._db.executemany(
                 "INSERT OR IGNORE INTO part VALUES (?, ?, ?, ?)", list(ends)
             )
 
     def forget(self, canvas: bytes) -> None:
         """Drop a canvas that is over."""
-        with self._transaction():
+        with Transaction(self._db):
             self._db.execute("DELETE FROM part WHERE canvas = ?", [canvas])
             self._db.execute("DELETE FROM canvas WHERE id = ?", [canvas])
 
@@ -104,14 +99,3 @@ class CanvasStore:
 
     def close(self) -> None:
         self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise

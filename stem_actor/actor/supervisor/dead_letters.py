@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from stem_actor.actor.supervisor.kept_file import Transaction, open_kept
 
 __all__ = ["DeadLetter", "DeadLetterStore"]
 
@@ -38,6 +39,16 @@ _INSERT: Final = (
 #: Of a letter that goes: its length, and its record unless that is too long for one
 #: whose arguments are spooled.
 _GONE: Final = "length(record), iif(length(record) <= 2048, record, NULL)"
+_REMOVE: Final = (
+    "DELETE FROM dead WHERE id = ? RETURNING " + _GONE  # noqa: S608 - constants
+)
+_EXPIRE: Final = (
+    "DELETE FROM dead WHERE died_ns < ? RETURNING " + _GONE  # noqa: S608 - constants
+)
+_DROP_OLDEST: Final = (
+    "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"  # noqa: S608 - constants
+    " RETURNING " + _GONE
+)
 _SEQ_MAX: Final = (1 << 63) - 1
 
 
@@ -80,12 +91,7 @@ class DeadLetterStore:
     """
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        # The file has to survive processes, not the machine: the page cache does.
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_kept(path, _SCHEMA)
         row = self._db.execute("SELECT count(*), total(length(record)) FROM dead")
         self._entries, self._bytes = (int(it) for it in row.fetchone())
         row = self._db.execute("SELECT entries FROM dropped")
@@ -103,7 +109,7 @@ class DeadLetterStore:
             return []
         before = self._entries, self._bytes, self._dropped
         try:
-            with self._transaction():
+            with Transaction(self._db):
                 for letter in letters:
                     added = self._db.execute(_INSERT, _row_of(letter)).rowcount
                     if added > 0:
@@ -159,12 +165,9 @@ class DeadLetterStore:
             How many there were, and their short records.
         """
         rows: list[_Gone] = []
-        with self._transaction():
+        with Transaction(self._db):
             for task_id in task_ids:
-                rows += self._db.execute(
-                    f"DELETE FROM dead WHERE id = ? RETURNING {_GONE}",  # noqa: S608
-                    [task_id],
-                ).fetchall()
+                rows += self._db.execute(_REMOVE, [task_id]).fetchall()
         return len(rows), self._gone(rows)
 
     def purge(self, *, queue: str | None = None) -> tuple[int, Sequence[bytes]]:
@@ -192,9 +195,6 @@ class DeadLetterStore:
     def close(self) -> None:
         self._db.close()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
-
     def _gone(self, rows: Sequence[_Gone]) -> Sequence[bytes]:
         """Take deleted *rows* off the sums; returns their short records."""
         self._entries -= len(rows)
@@ -202,16 +202,10 @@ class DeadLetterStore:
         return [record for _, record in rows if record is not None]
 
     def _bound(self, now_ns: int) -> Sequence[bytes]:
-        rows = self._db.execute(
-            f"DELETE FROM dead WHERE died_ns < ? RETURNING {_GONE}",  # noqa: S608
-            [now_ns - AGE_MAX_NS],
-        ).fetchall()
+        rows = self._db.execute(_EXPIRE, [now_ns - AGE_MAX_NS]).fetchall()
         count, gone = len(rows), [*self._gone(rows)]
         while self._entries > ENTRIES_MAX or self._bytes > BYTES_MAX:
-            rows = self._db.execute(
-                "DELETE FROM dead WHERE seq = (SELECT min(seq) FROM dead)"  # noqa: S608
-                f" RETURNING {_GONE}"
-            ).fetchall()
+            rows = self._db.execute(_DROP_OLDEST).fetchall()
             if not rows:
                 break
             count += len(rows)
@@ -221,24 +215,6 @@ class DeadLetterStore:
             "UPDATE dropped SET entries = ? WHERE entries <> ?", [self._dropped] * 2
         )
         return gone
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT; ROLLBACK when the body, or the commit, fails."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            if kind is None:
-                self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:  # a full disk may have rolled it back
-                self._db.execute("ROLLBACK")
 
 
 def _row_of(letter: DeadLetter) -> tuple[object, ...]:
