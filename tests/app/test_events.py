@@ -27,6 +27,7 @@ from stem_actor import (
     TaskSucceeded,
     TaskTimeout,
     WorkerDied,
+    WorkerStopped,
 )
 from tests.app.conftest import Maker
 from tests.app.told import LIFE, TIMEOUT_S, add_talkers, next_one, of_type, types, up_to
@@ -173,3 +174,18 @@ def test_a_killed_worker_is_told_of_and_so_is_the_replay_of_its_task(
     assert [it.starts for it in of_type(seen, TaskStarted)] == [2]
     ended = [(it.starts, it.state) for it in of_type(seen, TaskRunEnded)]
     assert ended == [(1, TaskState.QUEUED), (2, TaskState.SUCCEEDED)]
+
+
+def test_a_worker_that_is_killed_between_tasks_has_died_and_not_left_in_peace(
+    app: StemApp,
+) -> None:
+    with app, app.events(types=[WorkerDied, WorkerStopped]) as stream:
+        app.enqueue("add", {"a": 1}).result(TIMEOUT_S)
+        idle = app.workers()[0].pid
+        assert idle
+        os.kill(idle, signal.SIGKILL)
+
+        died = next_one(stream)
+
+    assert isinstance(died, WorkerDied)
+    assert (died.pid, died.signal_number) == (idle, signal.SIGKILL)

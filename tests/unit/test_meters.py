@@ -12,7 +12,7 @@ import pytest
 from stem_actor.actor.supervisor import meters
 from stem_actor.actor.supervisor.limits import Start
 from stem_actor.actor.supervisor.meters import Meters, _Metered
-from stem_actor.actor.tree.processes import footprint_of
+from stem_actor.actor.tree.processes import Footprint, footprint_of
 from stem_actor.clock import VirtualClock
 from stem_actor.ring.core import Fault
 
@@ -124,3 +124,31 @@ def test_a_start_over_its_own_memory_is_killed_once(
     bench.meters._measure(_Metered(Start(0, 0, 0, 1, 0), limit, None))
 
     assert bench.done == done
+
+
+def test_what_a_child_had_used_before_the_start_is_not_its_own() -> None:
+    metered = _Metered(Start(0, 0, 0, 1, 0), None, 1, before={7: 500})
+
+    spent_ns = metered.spent_by({7: Footprint(0, 600), 8: Footprint(0, 30)})
+
+    assert spent_ns == 100 + 30
+
+
+def test_children_are_noted_when_a_start_is_first_looked_at() -> None:
+    bench, metered = Bench(), _Metered(Start(0, 0, 0, 1, 0), 1 << 50, None)
+    gate, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go)
+        os.read(gate, 1)
+        os._exit(0)
+    try:
+        bench.meters._measure(metered)
+    finally:
+        os.close(go)
+        os.close(gate)
+        os.waitpid(child, 0)
+
+    footprint = (metered.before or {}).get(child)
+    assert footprint is not None
+    assert footprint >= 0

@@ -20,6 +20,8 @@ WORKER = (str(PACKAGE / "actor/worker/worker.py"), "start")
 RUN = (str(PACKAGE / "tasks/runner.py"), "run")
 RUN_WITH_CONTEXT = (str(PACKAGE / "tasks/runner.py"), "run_with_context")
 RECEIVE = (str(PACKAGE / "tasks/runner.py"), "receive")
+UPGRADE = (str(PACKAGE / "tasks/task_version.py"), "upgrade")
+RAISE = (str(PACKAGE / "model/raising.py"), "raise_")
 PROGRESS = (str(PACKAGE / "tasks/context.py"), "progress")
 CALL = (str(PACKAGE / "tasks/task.py"), "__call__")
 LOWER = (str(PACKAGE / "payload/lowering.py"), "lower")
@@ -68,6 +70,8 @@ def place_in(*chain: tuple[str, str], is_owned: bool = False) -> Place:
         ([WORKER, RUN, RECEIVE, LOWER, HANDLER], Place.LIBRARY),
         ([WORKER, RUN, HANDLER, PROGRESS, LOWER, HANDLER, JOIN], Place.LIBRARY),
         ([WORKER, RUN, RECEIVE], Place.LIBRARY),
+        ([WORKER, RUN, RECEIVE, UPGRADE, HANDLER], Place.LIBRARY),
+        ([WORKER, RUN, HANDLER, RAISE, HANDLER], Place.LIBRARY),
         ([WORKER, RUN], Place.OUTSIDE),
         ([WORKER, RUN_WITH_CONTEXT], Place.OUTSIDE),
         ([WORKER], Place.OUTSIDE),
