@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast, overload
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, overload
 
 from stem_actor.payload.lowering import lower
 from stem_actor.policy.plan import Chain, Leaf, Tree
@@ -77,12 +77,6 @@ class Part(Generic[R_co]):
 
     def __init__(self, tree: Tree[CallStep]) -> None:
         self.tree = tree
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and cast("Part[Any]", other).tree == self.tree
-
-    def __hash__(self) -> int:
-        return hash((type(self), id(self.tree)))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {_text(self.tree)}>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import sqlite3
 import sys
 import textwrap
@@ -20,6 +19,7 @@ from stem_actor.errors import CanvasError
 from stem_actor.policy.plan import Chain, Chord, Group, Leaf, Tree
 from stem_actor.tasks.call import TaskCall
 from stem_actor.tasks.signature import CallStep, Signature
+from tests.app.killing import kill_owner
 from tests.app.until import until
 from tests.canvas.conftest import Shop
 from tests.properties.canvas_trees import TREES, Lost, leaves
@@ -30,8 +30,7 @@ IS_LONG = os.environ.get("STEM_ACTOR_FAULT") == "long"
 
 
 def kill_supervisor(app: StemApp) -> None:
-    owner = until(app.directory.owner)
-    os.kill(owner, signal.SIGKILL)
+    owner = kill_owner(app.directory)
     until(lambda: app.directory.owner() not in (None, 0, owner))
 
 
